@@ -1,0 +1,37 @@
+"""Consul's durations: `"10s"`, `"1m30s"`, `"1500ms"` on the wire, seconds as float in Python."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from .errors import DecodeError, InvalidRequestError
+
+__all__ = ["format_duration", "parse_duration"]
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|h|m|s)", re.ASCII)
+_WHOLE = re.compile(rf"[+-]?(?:{_PART.pattern})+", re.ASCII)
+
+
+def format_duration(seconds: float) -> str:
+    """
+    Write seconds as Consul reads them, to the millisecond.
+
+    More than nothing never becomes `"0ms"`, which Consul would take for "not given".
+    """
+    if not math.isfinite(seconds) or seconds < 0:
+        raise InvalidRequestError(f"a duration is a number of seconds from 0 on, not {seconds!r}")
+    if seconds == int(seconds):
+        return f"{int(seconds)}s"
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as Go writes it; an empty one is 0."""
+    if text in ("", "0"):
+        return 0.0
+    if not _WHOLE.fullmatch(text):
+        raise DecodeError(f"not a duration: {text[:40]!r}")
+    total = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return -total if text.startswith("-") else total

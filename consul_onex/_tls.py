@@ -1,0 +1,81 @@
+"""The TLS context of a client, of what its settings say."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+
+from .errors import ConfigurationError
+
+__all__ = ["TLS"]
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """
+    How to do TLS. Nothing is read until the first https connection.
+
+    Without a CA file or directory the system's own authorities are trusted. `verify=False` accepts
+    any server: the token is then anybody's who can listen in.
+    """
+
+    ca_file: str | os.PathLike[str] | None = None
+    ca_path: str | os.PathLike[str] | None = None
+    client_cert: str | os.PathLike[str] | None = None
+    client_key: str | os.PathLike[str] | None = None
+    server_name: str | None = None
+    """The name to ask for and verify, instead of the host's."""
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.client_cert is None) != (self.client_key is None):
+            missing = "client_key" if self.client_key is None else "client_cert"
+            raise ConfigurationError(
+                f"{missing} (CONSUL_{missing.upper()}) is missing: a client certificate and its "
+                "key belong together",
+                setting=missing,
+            )
+        for setting in ("ca_file", "ca_path", "client_cert", "client_key"):
+            path = getattr(self, setting)
+            if path is not None and not os.access(path, os.R_OK):
+                raise ConfigurationError(f"{setting} cannot be read: {path}", setting=setting)
+
+    def context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file, capath=self.ca_path)
+        except (OSError, ssl.SSLError):
+            context = None
+        if context is None:
+            raise ConfigurationError(
+                "ca_file or ca_path (CONSUL_CACERT, CONSUL_CAPATH) holds no usable certificate",
+                setting="ca_file",
+            )
+        # SSLKEYLOGFILE would have every session's keys written down.
+        context.keylog_filename = None  # type: ignore[assignment]
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.client_cert is not None:
+            self._load_client(context, self.client_cert)
+        return context
+
+    def _load_client(self, context: ssl.SSLContext, client_cert: str | os.PathLike[str]) -> None:
+        def no_password() -> str:
+            # Otherwise OpenSSL asks on the terminal, and everything waits.
+            raise ConfigurationError(
+                "client_key (CONSUL_CLIENT_KEY) is encrypted; give it unencrypted",
+                setting="client_key",
+            )
+
+        try:
+            context.load_cert_chain(client_cert, self.client_key, password=no_password)
+        except (OSError, ssl.SSLError):
+            pass
+        else:
+            return
+        raise ConfigurationError(
+            "client_cert and client_key (CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY) do not hold a "
+            "certificate and its key",
+            setting="client_cert",
+        )

@@ -1,0 +1,478 @@
+"""
+One call out, one answer or error back.
+
+The wire builds an `httpx.Request` and hands it to the stack of transports itself. No httpx client
+is in between: no redirects, which would carry the token to another origin, no cookies, no
+`.netrc`, no proxies from the environment; and a quarter less work.
+"""
+
+from __future__ import annotations
+
+import enum
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import anyio
+import httpx
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from ._call import CARD, Call, Safety, Token
+from ._duration import format_duration
+from ._failures import fault_of_error, tls_failure
+from ._faults import Outcome, classify
+from ._json import adapter_of, problem_of
+from ._path import Params, query_string
+from ._version import __version__
+from .errors import (
+    ClientClosedError,
+    ConfigurationError,
+    ConsulConnectionError,
+    ConsulError,
+    ConsulStatusError,
+    ConsulTimeoutError,
+    DecodeError,
+    InvalidRequestError,
+    OperationError,
+    OutcomeUnknownError,
+    TransactionError,
+    UnsupportedEndpointError,
+)
+from .query import Consistency, Cursor, QueryMeta
+
+__all__ = ["Answer", "Line", "Options", "Takes", "Wire", "following"]
+
+T = TypeVar("T")
+
+_USER_AGENT: Final = (
+    f"consul-onex/{__version__} httpx/{httpx.__version__} python/{platform.python_version()}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a view adds to each of its calls."""
+
+    datacenter: str | None = None
+    consistency: Consistency = Consistency.DEFAULT
+    token: Token | None = None
+    namespace: str | None = None
+    partition: str | None = None
+    timeout: float | None = None
+    wait: float = 60.0
+    failover: tuple[str, ...] = ()
+
+
+class Takes(enum.Flag):
+    """Which of a view's options an endpoint understands. What it does not, it must not get."""
+
+    NOTHING = 0
+    DATACENTER = enum.auto()
+    CONSISTENCY = enum.auto()
+    NAMESPACE = enum.auto()
+    PARTITION = enum.auto()
+    TENANCY = NAMESPACE | PARTITION
+    READ = DATACENTER | CONSISTENCY | TENANCY
+    WRITE = DATACENTER | TENANCY
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Consul answered: its bytes, and several ways to read them."""
+
+    operation: str
+    status: int
+    content: bytes
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    datacenter: str | None = None
+
+    @property
+    def meta(self) -> QueryMeta:
+        """What the answer says about itself."""
+        return QueryMeta.from_headers(self.headers, datacenter=self.datacenter)
+
+    def text(self) -> str:
+        """The body as text; what is not UTF-8 is replaced."""
+        return self.content.decode("utf-8", errors="replace")
+
+    def json(self) -> Any:
+        """The body as JSON. DecodeError where it is none."""
+        try:
+            return from_json(self.content)
+        except ValueError:
+            pass
+        # Raised out here: pydantic's error quotes the body.
+        raise DecodeError("the answer is not JSON", operation=self.operation)
+
+    def parse(self, type_: type[T]) -> T:
+        """The body as JSON of a type: a model, a dataclass, `dict[str, int]`."""
+        return self.decode(adapter_of(type_))
+
+    def decode(self, adapter: TypeAdapter[T]) -> T:
+        """The body as an adapter understands it."""
+        try:
+            return adapter.validate_json(self.content)
+        except ValidationError as error:
+            problem = problem_of(error)
+        raise DecodeError(
+            f"the answer is not what this endpoint promises: {problem}", operation=self.operation
+        )
+
+
+@dataclass(slots=True)
+class Line:
+    """What all views of a client share: the way to Consul, and who is on it."""
+
+    transport: httpx.AsyncBaseTransport
+    base: str
+    connect_timeout: float = 2.0
+    attempt_timeout: float = 8.0
+    gzip: bool = False
+    closed: bool = field(default=False, init=False)
+    _calls: int = field(default=0, init=False)
+    _long: set[anyio.CancelScope] = field(default_factory=set, init=False)
+    _drained: anyio.Event | None = field(default=None, init=False)
+    headers: list[tuple[bytes, bytes]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = [
+            (b"Host", httpx.URL(self.base).netloc),
+            (b"User-Agent", _USER_AGENT.encode("ascii")),
+            (b"Accept", b"application/json"),
+            # On loopback, packing costs the agent more than the bytes would.
+            (b"Accept-Encoding", b"gzip" if self.gzip else b"identity"),
+        ]
+
+    @contextmanager
+    def occupied(self, call: Call) -> Iterator[None]:
+        """Be on the line for one call. A blocking query is sent off when the line closes."""
+        if self.closed:
+            raise ClientClosedError("this client is closed", operation=call.operation)
+        if not call.blocking:
+            self._calls += 1
+            try:
+                yield
+            finally:
+                self._calls -= 1
+                if self._drained is not None and not self._calls:
+                    self._drained.set()
+            return
+        with anyio.CancelScope() as scope:
+            self._long.add(scope)
+            try:
+                yield
+            finally:
+                self._long.discard(scope)
+        if scope.cancelled_caught:
+            raise ClientClosedError("this client was closed", operation=call.operation)
+
+    async def aclose(self, grace: float) -> None:
+        """
+        Take no more calls, end the long ones, wait `grace` seconds for the others, hang up.
+
+        What is still in flight then fails with ClientClosedError.
+        """
+        if not self.closed:
+            self.closed = True
+            for scope in self._long:
+                scope.cancel()
+            if self._calls:
+                self._drained = anyio.Event()
+                with anyio.move_on_after(grace):
+                    await self._drained.wait()
+        with anyio.CancelScope(shield=True):
+            await self.transport.aclose()
+
+
+class Wire:
+    """Sends the calls of one view."""
+
+    def __init__(self, line: Line, options: Options) -> None:
+        self.line = line
+        self.options = options
+        self._params = {takes: self._view_params(takes) for takes in (Takes.READ, Takes.WRITE)}
+        self._timeouts = self._timeouts_for(0.0)
+
+    async def read(
+        self,
+        operation: str,
+        path: str,
+        adapter: TypeAdapter[T],
+        params: Params | None = None,
+        *,
+        cursor: Cursor | None = None,
+        missing: T | None = None,
+        takes: Takes = Takes.READ,
+        local: bool = False,
+    ) -> T:
+        """
+        Read, and decode with the adapter.
+
+        With `missing`, a 404 that carries an index is the answer that nothing is there; one
+        without is a route this server does not have.
+        """
+        with following(cursor):
+            answer = await self.ask(
+                *(operation, "GET", path, params),
+                safety=Safety.SAFE,
+                cursor=cursor,
+                missing=missing is not None,
+                takes=takes,
+                local=local,
+            )
+            if missing is not None and answer.status == 404:
+                value = missing
+            else:
+                value = answer.decode(adapter)
+            if cursor is not None:
+                cursor.advance(answer.meta)
+            return value
+
+    async def verdict(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        content: bytes = b"",
+        safety: Safety = Safety.UNSAFE,
+        control: bool = False,
+    ) -> bool:
+        """A write that Consul answers with `true` or `false`."""
+        answer = await self.ask(
+            *(operation, method, path, params), content=content, safety=safety, control=control
+        )
+        return answer.decode(_BOOL)
+
+    async def ask(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        content: bytes = b"",
+        content_type: bytes = b"application/octet-stream",
+        safety: Safety = Safety.UNSAFE,
+        takes: Takes = Takes.WRITE,
+        local: bool = False,
+        control: bool = False,
+        cursor: Cursor | None = None,
+        missing: bool = False,
+    ) -> Answer:
+        """Send one request of this view. The path is already encoded."""
+        call = self._call(operation, safety, takes, local=local, control=control, cursor=cursor)
+        line, headers = self.line, self.line.headers
+        if method in ("PUT", "POST"):
+            headers = [*headers, (b"Content-Type", content_type)]
+        query = query_string([*(params or ()), *self._params_for(takes), *_waiting(call, cursor)])
+        with line.occupied(call), _translating(call, line):
+            request = httpx.Request(
+                method,
+                httpx.URL(line.base + path + query),
+                headers=headers,
+                content=content,
+                extensions={
+                    "timeout": self._timeouts_for(call.hold) if call.blocking else self._timeouts,
+                    CARD: call,
+                },
+            )
+            response = await line.transport.handle_async_request(request)
+            # WholeBody has read and unpacked it: there is nothing left to wait for.
+            body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+        if 200 <= response.status_code < 300 or (missing and _is_missing(response)):
+            return Answer(
+                operation, response.status_code, body, response.headers.raw, call.served_by
+            )
+        raise _status_error(call, response, body)
+
+    def _call(
+        self,
+        operation: str,
+        safety: Safety,
+        takes: Takes,
+        *,
+        local: bool,
+        control: bool,
+        cursor: Cursor | None,
+    ) -> Call:
+        options = self.options
+        datacenter = options.datacenter if Takes.DATACENTER in takes else None
+        if cursor is not None and not options.failover and cursor.datacenter != datacenter:
+            # Its index counts another datacenter's history.
+            cursor.restart()
+        waits = cursor is not None and cursor.index is not None
+        return Call(
+            operation,
+            safety,
+            wait=cursor.wait if cursor is not None and waits else None,
+            local=local,
+            control=control,
+            datacenter=datacenter,
+            index_of=cursor.datacenter if cursor is not None else None,
+            failover=options.failover,
+            token=options.token,
+            timeout=options.timeout,
+            served_by=datacenter,
+        )
+
+    def _params_for(self, takes: Takes) -> Params:
+        known = self._params.get(takes)
+        if known is None:
+            known = self._params[takes] = self._view_params(takes)
+        return known
+
+    def _view_params(self, takes: Takes) -> Params:
+        options = self.options
+        params: Params = []
+        if options.datacenter is not None and Takes.DATACENTER in takes:
+            params.append(("dc", options.datacenter))
+        if options.consistency is not Consistency.DEFAULT and Takes.CONSISTENCY in takes:
+            params.append((options.consistency.value, ""))
+        if options.namespace is not None and Takes.NAMESPACE in takes:
+            params.append(("ns", options.namespace))
+        if options.partition is not None and Takes.PARTITION in takes:
+            params.append(("partition", options.partition))
+        return params
+
+    def _timeouts_for(self, hold: float) -> dict[str, float]:
+        attempt = self.line.attempt_timeout
+        return {
+            "connect": self.line.connect_timeout,
+            "read": hold + attempt,
+            "write": attempt,
+            "pool": attempt,
+        }
+
+
+_BOOL: Final = TypeAdapter(bool)
+
+
+def _waiting(call: Call, cursor: Cursor | None) -> Params:
+    if call.wait is None or cursor is None:
+        return []
+    return [("index", str(cursor.index)), ("wait", format_duration(call.wait))]
+
+
+@contextmanager
+def following(cursor: Cursor | None) -> Iterator[None]:
+    """Any error makes the cursor start over; a cancelled read leaves it where it is."""
+    try:
+        yield
+    except ConsulError:
+        if cursor is not None:
+            cursor.restart()
+        raise
+
+
+@contextmanager
+def _translating(call: Call, line: Line) -> Iterator[None]:
+    """Turn what httpx raises into our errors."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise _connection_error(call, line, error) from error
+    except httpx.InvalidURL:
+        raise InvalidRequestError("this makes no URL", operation=call.operation) from None
+    except ConsulError as error:
+        error.operation = error.operation or call.operation
+        raise
+
+
+def _connection_error(call: Call, line: Line, error: httpx.TransportError) -> ConsulError:
+    operation, name = call.operation, type(error).__name__
+    if line.closed:
+        return ClientClosedError("this client was closed", operation=operation)
+    said = _cut(str(error)) or name
+    if tls_failure(error):
+        return ConfigurationError(
+            f"no TLS with {line.base}: {_cut(str(error.__cause__ or error))}; check CONSUL_CACERT, "
+            "CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY and CONSUL_TLS_SERVER_NAME",
+            setting="tls",
+            operation=operation,
+        )
+    outcome = fault_of_error(error).outcome
+    if outcome is Outcome.REJECTED:
+        return InvalidRequestError(f"cannot be sent: {said}", operation=operation)
+    tail = f"; {call.gave_up}" if call.gave_up else ""
+    if call.safety is not Safety.SAFE and (call.doubt or outcome is Outcome.MAYBE_APPLIED):
+        return OutcomeUnknownError(
+            f"sent, but the answer was lost ({said}): it may or may not have been applied; read "
+            f"back what it should have changed{tail}",
+            operation=operation,
+        )
+    if isinstance(error, httpx.TimeoutException):
+        kind, advice = ConsulTimeoutError, "the agent is overloaded, hung, or not reachable"
+        if call.queued:
+            advice = "this client has too many calls in flight"
+        return kind(f"{said} ({advice}){tail}", operation=operation)
+    return ConsulConnectionError(
+        f"no answer from {line.base}: {said} (is an agent running there?){tail}",
+        operation=operation,
+    )
+
+
+def _is_missing(response: httpx.Response) -> bool:
+    # An unknown route answers 404 as well, but has no index.
+    return response.status_code == 404 and "x-consul-index" in response.headers
+
+
+def _status_error(call: Call, response: httpx.Response, body: bytes) -> ConsulError:
+    status, operation = response.status_code, call.operation
+    detail = _cut(body.decode("utf-8", errors="replace").strip())
+    tail = f"; {call.gave_up}" if call.gave_up else ""
+    if 300 <= status < 400:
+        # Consul redirects paths it would rather see otherwise. Following would send the token,
+        # and the body, to wherever it says.
+        host = httpx.URL(response.headers.get("location", "")).host or "the same host"
+        return ConsulStatusError(
+            f"Consul answered {status}: a redirect to {_cut(host)}, which is never followed",
+            status=status,
+            operation=operation,
+        )
+    fault = classify(status, body.decode("utf-8", errors="replace"))
+    unknown = call.doubt or fault.outcome is Outcome.MAYBE_APPLIED
+    if unknown and call.safety is not Safety.SAFE:
+        return OutcomeUnknownError(
+            f"Consul answered {status} ({detail or 'no text'}): it may or may not have been "
+            f"applied; read back what it should have changed{tail}",
+            operation=operation,
+        )
+    kind = fault.error
+    if status == 404 and not detail and "x-consul-index" not in response.headers:
+        kind = UnsupportedEndpointError
+        detail = "this server has no such endpoint (too old, another edition, or not Consul)"
+    if status == 400 and not detail:
+        detail = "no reason given; a character of the path does not print for this server"
+    error = kind(
+        f"Consul answered {status}: {detail or 'no text'}{tail}",
+        status=status,
+        detail=detail,
+        retry_after=_seconds(response.headers.get("retry-after")),
+        operation=operation,
+    )
+    if isinstance(error, TransactionError):
+        error.errors = _operation_errors(body)
+    return error
+
+
+def _operation_errors(body: bytes) -> tuple[OperationError, ...]:
+    try:
+        errors = from_json(body)["Errors"]
+        return tuple(OperationError(int(e["OpIndex"]), str(e["What"])) for e in errors)
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _cut(text: str) -> str:
+    """A peer's text for an error message: on one line, and not longer than it helps."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:301])
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,548 @@
+"""The front door."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, ParamSpec, Self, TypeVar, cast
+
+import httpx
+from pydantic import SecretStr
+from pydantic_core import PydanticSerializationError, to_json
+
+from ._address import DEFAULT_ADDRESS, Address
+from ._call import Safety, Token
+from ._path import Params, raw_path
+from ._tls import TLS
+from ._token import TokenFile, as_token
+from ._wire import Answer, Line, Options, Takes, Wire, following
+from .api.catalog import Catalog
+from .api.kv import KV
+from .api.status import Status
+from .errors import ConfigurationError, InsecureTransportWarning, InvalidRequestError
+from .query import Consistency, Cursor
+from .transport import (
+    Authorize,
+    Breaker,
+    Circuit,
+    CircuitStatistics,
+    Connections,
+    ConnectionStatistics,
+    Datacenters,
+    Deadline,
+    Events,
+    Layer,
+    Limit,
+    LimitStatistics,
+    Retry,
+    RetryStatistics,
+    WholeBody,
+)
+from .transport.breaker import BreakerTransport
+from .transport.limit import LimitTransport
+from .transport.retry import RetryTransport
+from .watch import Watch
+
+if TYPE_CHECKING:
+    # Importing it costs as much as httpx, and is needed for from_env alone.
+    from .settings import ConsulSettings
+
+__all__ = ["ConsulClient", "Param", "Statistics"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Param = str | int | bool | None
+"""A parameter of a raw request: True is a flag that is there, False and None one that is not."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+# What a view says, and what must never stand in a URL.
+_RESERVED: Final = {
+    "dc": "c.using(datacenter=...)",
+    "ns": "c.using(namespace=...)",
+    "partition": "c.using(partition=...)",
+    "stale": "c.using(consistency=...)",
+    "consistent": "c.using(consistency=...)",
+    "index": "cursor=",
+    "wait": "cursor=",
+    "token": "c.using(token=...), which sends it in a header",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How a client is doing at one moment. A part is None where its layer is not in use."""
+
+    circuits: Mapping[str, CircuitStatistics]
+    limit: LimitStatistics | None
+    retry: RetryStatistics | None
+    connections: ConnectionStatistics | None
+
+
+class _Keep:
+    """Says that a view keeps what it has, since None has a meaning of its own."""
+
+    def __repr__(self) -> str:
+        return "<as it is>"
+
+
+_KEEP: Final = _Keep()
+
+
+class ConsulClient:
+    """
+    A client of one Consul agent, on asyncio and trio.
+
+        async with ConsulClient.from_env() as c:
+            await c.kv.put("config/web", b"v1")
+
+    The constructor reads no environment; `from_env` does. It may be called outside of an event
+    loop; the client then belongs to the loop it is first used in. `async with`, or `aclose`, gives
+    its connections back.
+
+    `address` is in any form of `CONSUL_HTTP_ADDR`; without one it is the agent on this machine.
+    `token` is a str, a SecretStr or a callable that returns the current one before each request,
+    `token_file` a file that is read again whenever it changes. Times are in seconds: `timeout`
+    bounds a whole call, `attempt_timeout` each try, `connect_timeout` each connection, and `wait`
+    is how long Consul may hold back the answer to one step of a watch. `gzip` asks for packed
+    answers: unless the agent is on this machine, where not given.
+
+    `layers` are the layers of resilience, outermost first, instead of the usual ones (see
+    `consul_onex.transport`); WholeBody and Authorize are always below them. `transport` is any
+    httpx transport instead of sockets; it is closed with the client. `settings` supplies what is
+    not given here.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        token: str | Token | None = None,
+        token_file: str | None = None,
+        auth: str | SecretStr | None = None,
+        datacenter: str | None = None,
+        namespace: str | None = None,
+        partition: str | None = None,
+        consistency: Consistency | str | None = None,
+        tls: TLS | None = None,
+        timeout: float | None = None,
+        attempt_timeout: float | None = None,
+        connect_timeout: float | None = None,
+        wait: float | None = None,
+        gzip: bool | None = None,
+        layers: Iterable[Layer] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        settings: ConsulSettings | None = None,
+    ) -> None:
+        s = settings if settings is not None else _NoSettings()
+        where = Address.parse(address) if address is not None else s.where()
+        tls = tls or _tls(s)
+        authorize = Authorize(
+            _token(token, token_file, s), _basic(auth if auth is not None else s.auth)
+        )
+        timeout = _seconds("timeout", _pick(timeout, s.timeout, Deadline.seconds))
+        whole = WholeBody(
+            _seconds(
+                "attempt_timeout",
+                _pick(attempt_timeout, s.attempt_timeout, WholeBody.seconds),
+            ),
+            limit=_pick(None, s.max_response_bytes, WholeBody.limit),
+        )
+        bottom = transport or Connections(
+            tls=tls.context, server_name=tls.server_name, socket=where.socket
+        )
+        resilience = _usual_layers(timeout, settings) if layers is None else list(layers)
+        parts = _build(bottom, [*resilience, whole, authorize])
+        secret = authorize.token is not None or authorize.basic is not None
+        readable = "" if transport is not None else _who_can_read(where, tls, resilience)
+        self._core = _Core(parts, readable=readable)
+        self._core.warn_of_readers(secret)
+        line = Line(
+            parts[-1],
+            where.url,
+            connect_timeout=_seconds(
+                "connect_timeout", _pick(connect_timeout, s.connect_timeout, 2.0)
+            ),
+            attempt_timeout=whole.seconds,
+            gzip=_pick(gzip, s.gzip, not where.loopback),
+        )
+        options = Options(
+            datacenter=_name("datacenter", datacenter or s.datacenter),
+            consistency=_consistency(consistency or s.consistency or Consistency.DEFAULT),
+            namespace=_name("namespace", namespace or s.namespace),
+            partition=_name("partition", partition or s.partition),
+            wait=Cursor(_pick(wait, s.wait, 60.0)).wait,
+        )
+        self._wire = Wire(line, options)
+        self._owner = True
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """
+        A client as the environment says, with these arguments instead where given.
+
+        Takes the constructor's arguments and the fields of `ConsulSettings`, which lists every
+        variable and what comes before what.
+        """
+        from .settings import ConsulSettings  # noqa: PLC0415 (see above)
+
+        # A callable is a token source: an argument, but no setting.
+        fields = {
+            name: value
+            for name, value in overrides.items()
+            if name in ConsulSettings.model_fields and not callable(value)
+        }
+        others = {name: value for name, value in overrides.items() if name not in fields}
+        return cls(settings=ConsulSettings(**fields), **others)
+
+    def __repr__(self) -> str:
+        options = self._wire.options
+        datacenter = f" datacenter={options.datacenter}" if options.datacenter else ""
+        return f"<ConsulClient {self._wire.line.base}{datacenter}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a ConsulClient cannot be copied or pickled: it holds sockets and a token")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self, *, grace: float = 5.0) -> None:
+        """
+        Close the client. May be called again.
+
+        Blocking queries are ended at once; other calls in flight have `grace` seconds to finish.
+        What is not answered then, and what is called later, raises ClientClosedError. Closing a
+        view does nothing: the connections belong to the client it was made from.
+        """
+        if self._owner:
+            await self._wire.line.aclose(grace)
+
+    # -- the API -----------------------------------------------------------------------------------
+
+    @cached_property
+    def kv(self) -> KV:
+        """The key-value store."""
+        return KV(self._wire)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Nodes and services, as the servers know them."""
+        return Catalog(self._wire)
+
+    @cached_property
+    def status(self) -> Status:
+        """Who leads, and who may."""
+        return Status(self._wire)
+
+    def using(
+        self,
+        *,
+        datacenter: str | None | _Keep = _KEEP,
+        consistency: Consistency | str | _Keep = _KEEP,
+        token: str | Token | None | _Keep = _KEEP,
+        namespace: str | None | _Keep = _KEEP,
+        partition: str | None | _Keep = _KEEP,
+        timeout: float | None | _Keep = _KEEP,
+        wait: float | _Keep = _KEEP,
+        failover: Sequence[str] | _Keep = _KEEP,
+    ) -> Self:
+        """
+        A view: the same connections and layers, with other options for its calls.
+
+            fresh = c.using(consistency="consistent", timeout=5)
+
+        None goes back to the agent's own datacenter, the client's own token or time-out, no
+        namespace, no partition. `failover` names the datacenters where a read may be answered when
+        its own does not; it is for data that means the same in each of them.
+        """
+        options = self._wire.options
+        if not isinstance(datacenter, _Keep):
+            options = replace(options, datacenter=_name("datacenter", datacenter))
+        if not isinstance(consistency, _Keep):
+            options = replace(options, consistency=_consistency(consistency))
+        if not isinstance(token, _Keep):
+            options = replace(options, token=as_token(token))
+            self._core.warn_of_readers(options.token is not None)
+        if not isinstance(namespace, _Keep):
+            options = replace(options, namespace=_name("namespace", namespace))
+        if not isinstance(partition, _Keep):
+            options = replace(options, partition=_name("partition", partition))
+        if not isinstance(timeout, _Keep):
+            options = replace(options, timeout=timeout and _seconds("timeout", timeout))
+        if not isinstance(wait, _Keep):
+            options = replace(options, wait=Cursor(wait).wait)
+        if not isinstance(failover, _Keep):
+            if isinstance(failover, str):
+                raise ConfigurationError("failover is a list of datacenters", setting="failover")
+            names = tuple(_name("failover", name) or "" for name in failover)
+            options = replace(options, failover=names)
+        view = object.__new__(type(self))
+        view._core = self._core
+        view._wire = Wire(self._wire.line, options)
+        view._owner = False
+        return view
+
+    def watch(self, read: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> Watch[T]:
+        """
+        Follow any read that takes a cursor: its result now, and after each change.
+
+            async for keys in c.watch(c.kv.keys, "config/"):
+                ...
+        """
+        if "cursor" in kwargs:
+            raise InvalidRequestError("a watch has a cursor of its own")
+        follow = cast(Callable[..., Awaitable[T]], read)
+        return Watch(
+            lambda cursor: follow(*args, **kwargs, cursor=cursor), wait=self._wire.options.wait
+        )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param | Sequence[str]] | None = None,
+        content: bytes | str | None = None,
+        json: Any = None,
+        safety: Safety | None = None,
+        cursor: Cursor | None = None,
+    ) -> Answer:
+        """
+        Ask any endpoint, with this view's options and all layers.
+
+            answer = await c.request("GET", "/v1/agent/self")
+            answer.parse(dict[str, Any])
+
+        `path` begins with `/v1/`; encode names in it with `urllib.parse.quote(name, safe="")`. In
+        `params`, True is a flag that is there and a list a parameter given several times. `safety`
+        says what happens when the request is carried out twice: SAFE by default for GET, UNSAFE
+        for everything else, which is then sent once. An error status is raised as everywhere.
+        """
+        encoded = raw_path(path)
+        if not isinstance(method, str) or method not in ("GET", "PUT", "POST", "DELETE"):
+            raise InvalidRequestError("a method is GET, PUT, POST or DELETE")
+        local = encoded.startswith(("/v1/agent/", "/v1/status/"))
+        reads = method == "GET"
+        takes = Takes.NOTHING if local else (Takes.READ if reads else Takes.WRITE)
+        body, content_type = _body(content, json)
+        with following(cursor):
+            answer = await self._wire.ask(
+                f"{method} /v1/{encoded.split('/')[2]}",
+                method,
+                encoded,
+                _params(params or {}),
+                content=body,
+                content_type=content_type,
+                safety=safety or (Safety.SAFE if reads else Safety.UNSAFE),
+                takes=takes,
+                local=local,
+                cursor=cursor,
+            )
+            if cursor is not None:
+                cursor.advance(answer.meta)
+        return answer
+
+    @property
+    def circuits(self) -> Mapping[str, Circuit]:
+        """The circuits by name, to `isolate()` or `reset()` by hand."""
+        breakers = [part for part in self._core.parts if isinstance(part, BreakerTransport)]
+        return MappingProxyType({k: v for part in breakers for k, v in part.circuits.items()})
+
+    def statistics(self) -> Statistics:
+        """How the client is doing at this moment."""
+        parts = self._core.parts
+        return Statistics(
+            circuits={name: circuit.statistics() for name, circuit in self.circuits.items()},
+            limit=next((p.statistics() for p in parts if isinstance(p, LimitTransport)), None),
+            retry=next((p.statistics() for p in parts if isinstance(p, RetryTransport)), None),
+            connections=next((p.statistics() for p in parts if isinstance(p, Connections)), None),
+        )
+
+
+class _Core:
+    """What a client shares with its views, besides the line."""
+
+    def __init__(self, parts: list[httpx.AsyncBaseTransport], *, readable: str) -> None:
+        self.parts = parts
+        self._readable = readable
+
+    def warn_of_readers(self, secret: bool) -> None:
+        """Warn, once, when there is a token and others could read it."""
+        if secret and self._readable:
+            warnings.warn(self._readable, InsecureTransportWarning, stacklevel=3)
+            self._readable = ""
+
+
+def _build(bottom: httpx.AsyncBaseTransport, layers: list[Layer]) -> list[httpx.AsyncBaseTransport]:
+    """Every transport of the stack, from the bottom to the top."""
+    parts = [bottom]
+    for layer in reversed(layers):
+        parts.append(layer.wrap(parts[-1]))
+    return parts
+
+
+def _usual_layers(timeout: float, settings: ConsulSettings | None) -> list[Layer]:
+    if settings is None:
+        return [Deadline(timeout), Events(), Retry(), Datacenters(), Breaker(), Limit()]
+    return [
+        Deadline(timeout),
+        Events(),
+        Retry(
+            attempts=settings.retry_attempts,
+            initial=settings.retry_initial,
+            max=settings.retry_max,
+            base=settings.retry_base,
+            jitter=settings.retry_jitter,
+        ),
+        Datacenters(),
+        Breaker(settings.breaker_failures, settings.breaker_reset_after),
+        Limit(
+            plain=settings.limit_plain,
+            blocking=settings.limit_blocking,
+            max_wait=settings.limit_max_wait,
+        ),
+    ]
+
+
+def _pick(given: T | None, stored: T | None, default: T) -> T:
+    return given if given is not None else stored if stored is not None else default
+
+
+class _NoSettings:
+    """Settings that say nothing."""
+
+    auth = datacenter = namespace = partition = consistency = None
+    timeout = connect_timeout = attempt_timeout = wait = gzip = max_response_bytes = None
+    token = token_file = ca_file = ca_path = client_cert = client_key = tls_server_name = None
+    verify = True
+
+    def where(self) -> Address:
+        return Address.parse(DEFAULT_ADDRESS)
+
+    def name_of(self, field: str) -> str:
+        return field
+
+
+def _tls(settings: ConsulSettings | _NoSettings) -> TLS:
+    return TLS(
+        ca_file=settings.ca_file,
+        ca_path=settings.ca_path,
+        client_cert=settings.client_cert,
+        client_key=settings.client_key,
+        server_name=settings.tls_server_name,
+        verify=settings.verify,
+    )
+
+
+def _token(
+    token: str | Token | None, token_file: str | None, settings: ConsulSettings | _NoSettings
+) -> Token | None:
+    if token is not None and token_file is not None:
+        raise ConfigurationError("give a token or a token_file, not both", setting="token")
+    if token is not None:
+        return as_token(token)
+    if token_file is not None:
+        return TokenFile(token_file)
+    if settings.token_file is not None:
+        return TokenFile(settings.token_file, setting=settings.name_of("token_file"))
+    return as_token(settings.token, setting=settings.name_of("token"))
+
+
+def _basic(auth: str | SecretStr | None) -> SecretStr | None:
+    if auth is None:
+        return None
+    secret = SecretStr(auth) if isinstance(auth, str) else auth
+    if not isinstance(secret, SecretStr):
+        raise ConfigurationError("auth is a str or a SecretStr", setting="auth")
+    return secret if secret.get_secret_value() else None
+
+
+def _who_can_read(where: Address, tls: TLS, layers: list[Layer]) -> str:
+    """Why somebody else could read a token on its way; empty where nobody can."""
+    agents = [where]
+    for layer in layers:
+        if isinstance(layer, Datacenters):
+            agents += [Address.parse(text) for text in layer.addresses.values()]
+    for agent in agents:
+        if agent.scheme == "http" and not agent.loopback:
+            return f"the token goes to {agent.origin} in clear text; use https"
+        if agent.scheme == "https" and not tls.verify:
+            return f"the token goes to {agent.origin}, whose certificate is not verified"
+    return ""
+
+
+def _seconds(name: str, seconds: float) -> float:
+    try:
+        good = math.isfinite(seconds) and seconds > 0
+    except TypeError:
+        good = False
+    if not good:
+        raise ConfigurationError(f"{name} is a number of seconds above 0", setting=name)
+    return float(seconds)
+
+
+def _name(what: str, name: str | None) -> str | None:
+    if not name:
+        return None
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{what} is a name of letters, digits, '-' and '_', at most 64 of them", setting=what
+        )
+    return name
+
+
+def _consistency(consistency: Consistency | str) -> Consistency:
+    try:
+        return Consistency(consistency)
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        "consistency is 'default', 'consistent' or 'stale'", setting="consistency"
+    )
+
+
+def _params(given: Mapping[str, Param | Sequence[str]]) -> Params:
+    params: Params = []
+    for name, value in given.items():
+        if name in _RESERVED:
+            raise InvalidRequestError(f"{name!r} is not a parameter here: use {_RESERVED[name]}")
+        for one in [value] if isinstance(value, (str, int, type(None))) else value:
+            if one is True:
+                params.append((name, ""))
+            elif isinstance(one, (str, int)) and one is not False:
+                params.append((name, str(one)))
+            elif one is not None and one is not False:
+                raise InvalidRequestError(
+                    f"parameter {name!r} is a str, an int, a bool or a list of str"
+                )
+    return params
+
+
+def _body(content: bytes | str | None, json: Any) -> tuple[bytes, bytes]:
+    """The body of a raw request, and its type."""
+    if content is not None and json is not None:
+        raise InvalidRequestError("give content or json, not both")
+    if json is not None:
+        try:
+            return to_json(json), b"application/json"
+        except (PydanticSerializationError, ValueError):
+            pass
+        raise InvalidRequestError(f"a {type(json).__name__} cannot be written as JSON")
+    if content is not None and not isinstance(content, (bytes, str)):
+        raise InvalidRequestError(f"content is bytes or str, not {type(content).__name__}")
+    body = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    return body or b"", b"application/octet-stream"

@@ -1,0 +1,56 @@
+"""What a layer is, and what all layers need to know of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import anyio
+import httpx
+
+from .._call import Call
+from .._failures import fault_of_error
+from .._faults import Fault, classify
+
+__all__ = ["Layer", "call_of", "close", "fault_of_answer", "fault_of_error", "stack"]
+
+
+class Layer(Protocol):
+    """Configuration that can wrap a transport."""
+
+    def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport: ...
+
+
+def stack(bottom: httpx.AsyncBaseTransport, layers: Iterable[Layer]) -> httpx.AsyncBaseTransport:
+    """Put layers over a transport; the first one named is outermost."""
+    for layer in reversed(list(layers)):
+        bottom = layer.wrap(bottom)
+    return bottom
+
+
+def call_of(request: httpx.Request) -> Call:
+    return Call.of(request.method, request.extensions)
+
+
+async def fault_of_answer(response: httpx.Response) -> Fault:
+    """What an error answer means. Reads its text, and leaves it readable."""
+    known = response.extensions.get("consul_onex.fault")
+    if isinstance(known, Fault):
+        return known
+    text = ""
+    if response.status_code >= 400:
+        body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+        await close(response)
+        # A fresh stream, rather than response.aread(): an httpx client above wants to read and
+        # time this answer itself.
+        response.stream = httpx.ByteStream(body)
+        text = httpx.Response(response.status_code, headers=response.headers, content=body).text
+    fault = classify(response.status_code, text)
+    response.extensions["consul_onex.fault"] = fault
+    return fault
+
+
+async def close(response: httpx.Response) -> None:
+    """Close an answer nobody will read, even when cancelled: it may hold a connection."""
+    with anyio.CancelScope(shield=True):
+        await response.aclose()

@@ -1,0 +1,163 @@
+"""Read each answer to its end, in bounded time and space."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+import httpx
+
+from .._call import Call
+from ..errors import ConfigurationError, DecodeError
+from ._layer import call_of, close
+
+__all__ = ["WholeBody"]
+
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class WholeBody:
+    """
+    Reads the whole answer before it passes it up, so that a connection cut in the middle of a body
+    is an error of the attempt, which Retry and Breaker see.
+
+    An attempt ends after `seconds` (a blocking query has the time on top that Consul may hold it
+    back): a hung agent never fails by itself, and one that sends a byte now and then would outlast
+    httpx's read time-out for ever. A server without a leader holds a request for up to 7.4 s before
+    it says so, hence 8.
+
+    A body over `limit` bytes, unpacked, is a DecodeError; the text of an error is cut at
+    `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass unread and unpacked.
+    """
+
+    seconds: float = 8.0
+    limit: int = 64 * MIB
+    error_limit: int = 16 * 1024
+    now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise ConfigurationError(
+                "WholeBody.seconds must be a number of seconds above 0", setting="attempt_timeout"
+            )
+        if self.limit < 1 or self.error_limit < 1:
+            raise ConfigurationError(
+                "WholeBody.limit and .error_limit are numbers of bytes from 1 on",
+                setting="max_response_bytes",
+            )
+
+    def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        return WholeBodyTransport(inner, self)
+
+
+class WholeBodyTransport(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport, whole_body: WholeBody) -> None:
+        self._inner = inner
+        self._whole_body = whole_body
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        call = call_of(request)
+        seconds = self._whole_body.seconds + call.hold
+        done = None
+        with anyio.CancelScope(deadline=anyio.current_time() + seconds):
+            response = await self._inner.handle_async_request(request)
+            if not call.stream:
+                await self._read(response, call)
+            done = response
+        # A scope swallows the cancellation that it caused, and no other.
+        if done is None:
+            raise httpx.ReadTimeout(f"no whole answer within {seconds:g} s", request=request)
+        return done
+
+    async def _read(self, response: httpx.Response, call: Call) -> None:
+        try:
+            if response.status_code >= 400:
+                body = await _read_start(response, self._whole_body.error_limit)
+            else:
+                body = await _read_all(response, self._whole_body.limit, call.operation)
+        finally:
+            await close(response)
+        response.stream = httpx.ByteStream(body)
+        if "content-encoding" in response.headers:
+            # What is above gets the bytes as they are meant.
+            del response.headers["content-encoding"]
+            response.headers["content-length"] = str(len(body))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def _read_all(response: httpx.Response, limit: int, operation: str) -> bytes:
+    announced = response.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
+        raise _too_large(limit, operation)
+    unpacked = _Unpacked(response, limit, operation)
+    async for chunk in response.stream:  # type: ignore[union-attr]
+        if not unpacked.feed(chunk):
+            raise _too_large(limit, operation)
+    return unpacked.finish()
+
+
+async def _read_start(response: httpx.Response, limit: int) -> bytes:
+    """As much of an error's text as there is within the limit."""
+    unpacked = _Unpacked(response, limit, "")
+    try:
+        async for chunk in response.stream:  # type: ignore[union-attr]
+            if not unpacked.feed(chunk):
+                break
+    except DecodeError:
+        # An error whose text cannot be unpacked still is that error.
+        pass
+    return unpacked.start()
+
+
+class _Unpacked:
+    """A body as it arrives, unpacked, up to a number of bytes."""
+
+    def __init__(self, response: httpx.Response, limit: int, operation: str) -> None:
+        self._limit = limit
+        self._operation = operation
+        self._size = 0
+        self._parts: list[bytes] = []
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity", "gzip", "x-gzip"):
+            # One coding, and the one that was asked for. Two in a row turn 600 bytes into 300 MB.
+            raise DecodeError(
+                "the answer is packed in a way that was not asked for", operation=operation
+            )
+        packed = coding in ("gzip", "x-gzip")
+        self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed else None
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take a piece; False when the limit is passed."""
+        if self._gzip is not None:
+            try:
+                # At most one byte more than wanted: enough to know that there is more.
+                chunk = self._gzip.decompress(chunk, self._limit + 1 - self._size)
+            except zlib.error:
+                raise DecodeError(
+                    "the answer is damaged: it cannot be unpacked", operation=self._operation
+                ) from None
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        return self._size <= self._limit
+
+    def finish(self) -> bytes:
+        if self._gzip is not None and not self._gzip.eof and self._size:
+            raise DecodeError("the answer ends before its end", operation=self._operation)
+        return b"".join(self._parts)
+
+    def start(self) -> bytes:
+        return b"".join(self._parts)[: self._limit]
+
+
+def _too_large(limit: int, operation: str) -> DecodeError:
+    return DecodeError(
+        f"the answer is larger than {limit} bytes; raise max_response_bytes, or ask for less",
+        operation=operation,
+    )

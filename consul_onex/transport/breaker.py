@@ -1,0 +1,255 @@
+"""Stop asking a datacenter that does not answer."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+import anyio
+import httpx
+
+from .._call import Call
+from .._faults import Blame
+from ..errors import CircuitOpenError, ConfigurationError
+from ..events import CircuitChanged
+from ._layer import call_of, fault_of_answer, fault_of_error
+
+__all__ = ["Breaker", "Circuit", "CircuitState", "CircuitStatistics"]
+
+_MOST_CIRCUITS: Final = 64
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """
+    Refuses calls to a datacenter after `failures` failures in a row, for `reset_after` seconds.
+
+    Then one call is let through to try: its success closes the circuit, its failure opens it for
+    as long again. Each datacenter has its own circuit, `consul.dc1` and so on, and
+    `consul.default` for the agent's own.
+
+    A failure is a connection that broke, a time-out of one attempt, a 5xx that is the server's
+    own doing. Answers are none, whatever they say: 4xx, 429 and the 500s that a caller's mistake
+    causes. Neither is a cancelled call. Blocking queries count, but are never the one call that
+    tries: they could hold that place for minutes. Calls that keep a session or a check alive pass
+    without being counted, since refusing those would lose locks.
+    """
+
+    failures: int = 5
+    reset_after: float = 30.0
+    now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.failures < 1:
+            raise ConfigurationError(
+                "Breaker.failures must be at least 1", setting="breaker_failures"
+            )
+        if not (math.isfinite(self.reset_after) and self.reset_after >= 0):
+            raise ConfigurationError(
+                "Breaker.reset_after must be a number of seconds from 0 on",
+                setting="breaker_reset_after",
+            )
+
+    def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        return BreakerTransport(inner, self)
+
+
+class CircuitState(enum.Enum):
+    """Whether a circuit lets calls through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitStatistics:
+    """A circuit at one moment."""
+
+    name: str
+    state: CircuitState
+    failures: int
+    """Failures in a row."""
+    refused: int
+    """Calls refused since the circuit was made."""
+
+
+class Circuit:
+    """
+    The state machine of one circuit. It waits for nothing and has no clock.
+
+    `admit` gives a ticket; what became of the call is reported with it. Every change of state
+    makes the tickets before it void, so a late answer from an older state changes nothing.
+    """
+
+    def __init__(self, name: str, *, failures: int = 5, reset_after: float = 30.0) -> None:
+        self.name = name
+        self.state = CircuitState.CLOSED
+        self._threshold = failures
+        self._reset_after = reset_after
+        self._epoch = 0
+        self._failures = 0
+        self._since = 0.0
+        self._probing = False
+        self._refused = 0
+
+    def __repr__(self) -> str:
+        return f"<Circuit {self.name} {self.state.value} failures={self._failures}>"
+
+    def statistics(self) -> CircuitStatistics:
+        return CircuitStatistics(self.name, self.state, self._failures, self._refused)
+
+    def admit(self, now: float, *, probe: bool = True) -> int:
+        """
+        A ticket for one call, or CircuitOpenError.
+
+        `probe=False` is for a call that may not be the one that tries.
+        """
+        if self.state is CircuitState.CLOSED:
+            return self._epoch
+        if self.state is not CircuitState.ISOLATED and probe:
+            # A trial that has not been reported after so long is lost with whoever ran it.
+            due = now - self._since >= self._reset_after
+            if due and (self.state is CircuitState.OPEN or self._probing):
+                self._enter(CircuitState.HALF_OPEN, now)
+            if self.state is CircuitState.HALF_OPEN and not self._probing:
+                self._probing, self._since = True, now
+                return self._epoch
+        self._refused += 1
+        raise self._refusal(now)
+
+    def succeeded(self, ticket: int, now: float) -> None:
+        if ticket != self._epoch:
+            return
+        self._failures = 0
+        if self.state is CircuitState.HALF_OPEN:
+            self._enter(CircuitState.CLOSED, now)
+
+    def failed(self, ticket: int, now: float) -> None:
+        if ticket != self._epoch:
+            return
+        self._failures += 1
+        if self.state is CircuitState.HALF_OPEN or self._failures >= self._threshold:
+            self._enter(CircuitState.OPEN, now)
+
+    def abandoned(self, ticket: int) -> None:
+        """The call ended without saying anything about the datacenter: it was cancelled."""
+        if ticket == self._epoch:
+            self._probing = False
+
+    def isolate(self) -> None:
+        """Refuse every call until `reset`."""
+        self._enter(CircuitState.ISOLATED, 0.0)
+
+    def reset(self) -> None:
+        """Let calls through again, and forget what was counted."""
+        self._failures = 0
+        self._enter(CircuitState.CLOSED, 0.0)
+
+    def _enter(self, state: CircuitState, now: float) -> None:
+        self.state = state
+        self._epoch += 1
+        self._since = now
+        self._probing = False
+
+    def _refusal(self, now: float) -> CircuitOpenError:
+        retry_after = None
+        if self.state is CircuitState.OPEN:
+            retry_after = max(0.0, self._reset_after - (now - self._since))
+        if self.state is CircuitState.ISOLATED:
+            message = f"not sent: circuit {self.name} was isolated by hand"
+        elif retry_after is None:
+            message = f"not sent: circuit {self.name} is open, and another call is trying it now"
+        else:
+            message = (
+                f"not sent: circuit {self.name} is open after {self._failures} failures in a row; "
+                f"it will be tried again in {retry_after:.1f} s"
+            )
+        return CircuitOpenError(message, circuit=self.name, retry_after=retry_after)
+
+
+class BreakerTransport(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport, breaker: Breaker) -> None:
+        self._inner = inner
+        self._breaker = breaker
+        self._circuits: dict[str, Circuit] = {}
+
+    @property
+    def circuits(self) -> Mapping[str, Circuit]:
+        """The circuits met so far, by name."""
+        return MappingProxyType(self._circuits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        call = call_of(request)
+        if call.control:
+            return await self._inner.handle_async_request(request)
+        circuit = self._circuit(call.datacenter or _named(request.url))
+        ticket = self._admit(circuit, call)
+        # Whatever ends this call, the ticket is handed in exactly once.
+        blame = Blame.CALLER
+        try:
+            response = await self._inner.handle_async_request(request)
+            blame = await _blame(response)
+            return response
+        except httpx.TransportError as error:
+            blame = fault_of_error(error).blame
+            raise
+        finally:
+            self._settle(circuit, ticket, blame, call)
+
+    def _circuit(self, datacenter: str | None) -> Circuit:
+        name = f"consul.{datacenter or 'default'}"
+        circuit = self._circuits.get(name)
+        if circuit is None:
+            if len(self._circuits) >= _MOST_CIRCUITS:
+                # Names come from callers; a stream of made-up ones must not grow this for ever.
+                del self._circuits[next(iter(self._circuits))]
+            circuit = self._circuits[name] = Circuit(
+                name, failures=self._breaker.failures, reset_after=self._breaker.reset_after
+            )
+        return circuit
+
+    def _admit(self, circuit: Circuit, call: Call) -> int:
+        before = circuit.state
+        try:
+            return circuit.admit(self._breaker.now(), probe=not call.blocking)
+        except CircuitOpenError as error:
+            error.operation = call.operation
+            raise
+        finally:
+            _report(call, circuit, before)
+
+    def _settle(self, circuit: Circuit, ticket: int, blame: Blame, call: Call) -> None:
+        before = circuit.state
+        if blame is Blame.NOBODY:
+            circuit.succeeded(ticket, self._breaker.now())
+        elif blame is Blame.SERVER:
+            circuit.failed(ticket, self._breaker.now())
+        else:
+            circuit.abandoned(ticket)
+        _report(call, circuit, before)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _named(url: httpx.URL) -> str | None:
+    """The datacenter in a request that has no card of ours."""
+    return url.params.get("dc") if b"dc=" in url.query else None
+
+
+async def _blame(response: httpx.Response) -> Blame:
+    # Whatever is below 500 is an answer, but for "not so fast".
+    if response.status_code < 500 and response.status_code != 429:
+        return Blame.NOBODY
+    return (await fault_of_answer(response)).blame
+
+
+def _report(call: Call, circuit: Circuit, before: CircuitState) -> None:
+    if circuit.state is not before:
+        call.report(CircuitChanged(circuit.name, before.value, circuit.state.value))

@@ -1,0 +1,285 @@
+"""Sockets to agents: a free list of httpcore's connections behind httpx's transport seam."""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import anyio
+import httpcore
+import httpx
+
+from ..errors import ClientClosedError
+
+__all__ = ["ConnectionStatistics", "Connections"]
+
+
+class _Origin(NamedTuple):
+    scheme: bytes
+    host: bytes
+    port: int
+
+
+_DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
+_LOCALHOST: Final = _Origin(b"http", b"localhost", 80)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    """Connections at one moment, and how many were ever opened."""
+
+    active: int
+    idle: int
+    opened: int
+
+
+class _Idle(NamedTuple):
+    since: float
+    connection: httpcore.AsyncHTTPConnection
+
+
+class Connections(httpx.AsyncBaseTransport):
+    """
+    Keeps connections to each origin, and uses the one that came back last.
+
+    Taking and returning one costs the same however many there are, nothing ever queues here, and a
+    cancelled request takes nothing but its own connection with it. (httpcore's pool does more work
+    the more requests there are, counts busy connections against the idle ones it keeps, and loses
+    a place for ever when a request is cancelled while it waits.) How many requests there are at
+    once is the business of the Limit layer.
+
+    No proxies, redirects, cookies or `.netrc`. `tls` gives the context for https, and is asked
+    when the first such connection is opened. `server_name` is the name to ask for and verify in
+    TLS instead of the host's. With `socket`, `http://localhost` is that unix socket.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        server_name: str | None = None,
+        socket: str | None = None,
+        keepalive: float = 30.0,
+        now: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self._tls = tls
+        self._tls_context: ssl.SSLContext | None = None
+        self._server_name = server_name
+        self._socket = socket
+        self._keepalive = keepalive
+        self._now = now
+        self._idle: dict[_Origin, deque[_Idle]] = {}
+        self._active: set[httpcore.AsyncHTTPConnection] = set()
+        self._opened = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Connections {self.statistics()!r}>"
+
+    def statistics(self) -> ConnectionStatistics:
+        idle = sum(len(connections) for connections in self._idle.values())
+        return ConnectionStatistics(len(self._active), idle, self._opened)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._closed:
+            raise ClientClosedError("these connections are closed")
+        url = request.url
+        origin = _Origin(
+            url.raw_scheme, url.raw_host, url.port or _DEFAULT_PORTS.get(url.raw_scheme, 0)
+        )
+        if origin.scheme not in _DEFAULT_PORTS:
+            raise httpx.UnsupportedProtocol("only http and https", request=request)
+        connection = await self._take(origin)
+        self._active.add(connection)
+        failure: httpx.TransportError
+        try:
+            response = await connection.handle_async_request(
+                httpcore.Request(
+                    request.method,
+                    httpcore.URL(
+                        scheme=origin.scheme,
+                        host=origin.host,
+                        port=origin.port,
+                        target=url.raw_path,
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=self._extensions(request),
+                )
+            )
+        except _HTTPCORE_ERRORS as error:
+            await self._discard(connection)
+            failure = _translated(error, request)
+        except BaseException as error:  # noqa: BLE001
+            await self._discard(connection)
+            # The frames below hold the token's header in their locals.
+            raise error.with_traceback(None)  # noqa: B904
+        else:
+            return httpx.Response(
+                response.status,
+                headers=response.headers,
+                stream=_Body(self, origin, connection, response, request),
+                extensions=response.extensions,
+            )
+        # Raised out here, it does not carry httpcore's frames along as its context.
+        raise failure
+
+    def _extensions(self, request: httpx.Request) -> dict[str, Any]:
+        extensions = {"timeout": request.extensions.get("timeout", {})}
+        if self._server_name is not None:
+            extensions["sni_hostname"] = self._server_name
+        return extensions
+
+    async def _take(self, origin: _Origin) -> httpcore.AsyncHTTPConnection:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop().connection
+            # Expired, or closed by the server while it lay here.
+            if not connection.has_expired():
+                return connection
+            await _close(connection)
+        self._opened += 1
+        return httpcore.AsyncHTTPConnection(
+            httpcore.Origin(*origin),
+            ssl_context=self._context() if origin.scheme == b"https" else None,
+            keepalive_expiry=self._keepalive,
+            uds=self._socket if origin == _LOCALHOST else None,
+        )
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls_context is None:
+            self._tls_context = self._tls()
+        return self._tls_context
+
+    async def give_back(self, origin: _Origin, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Keep a connection for the next request, if it can take one."""
+        self._active.discard(connection)
+        if self._closed or not connection.is_idle():
+            await _close(connection)
+            return
+        now = self._now()
+        idle = self._idle.setdefault(origin, deque())
+        idle.append(_Idle(now, connection))
+        # The last one back is the first one out, so the oldest lie at the other end. One is
+        # looked at each time: as many leave as come.
+        if idle[0].since + self._keepalive < now:
+            await _close(idle.popleft().connection)
+
+    async def _discard(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        self._active.discard(connection)
+        await _close(connection)
+
+    async def aclose(self) -> None:
+        """Close every connection; requests in flight on them fail."""
+        self._closed = True
+        connections = [*self._active]
+        for idle in self._idle.values():
+            connections += [entry.connection for entry in idle]
+            idle.clear()
+        for connection in connections:
+            await _close(connection)
+
+
+async def _close(connection: httpcore.AsyncHTTPConnection) -> None:
+    with anyio.CancelScope(shield=True):
+        await connection.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """
+    A body on its way, which returns its connection when closed.
+
+    It is its own iterator, since an asynchronous generator that is left half read is cleaned up by
+    the garbage collector, which trio rightly complains about.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        origin: _Origin,
+        connection: httpcore.AsyncHTTPConnection,
+        response: httpcore.Response,
+        request: httpx.Request,
+    ) -> None:
+        self._connections = connections
+        self._origin = origin
+        self._connection = connection
+        self._response = response
+        self._request = request
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._read = False
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._chunks = aiter(self._response.stream)  # type: ignore[arg-type]
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            raise StopAsyncIteration
+        failure: httpx.TransportError
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            self._read = True
+            raise
+        except _HTTPCORE_ERRORS as error:
+            self._chunks = None
+            failure = _translated(error, self._request)
+        except BaseException as error:  # noqa: BLE001
+            self._chunks = None
+            raise error.with_traceback(None)  # noqa: B904
+        raise failure
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            if self._chunks is not None and not self._read:
+                await self._break_off(self._chunks)
+            await self._response.aclose()
+            await self._connections.give_back(self._origin, self._connection)
+
+    async def _break_off(self, chunks: AsyncIterator[bytes]) -> None:
+        # On a closed connection the generators below end by their own error, all the way down.
+        await self._connection.aclose()
+        try:
+            while True:
+                await anext(chunks)
+        except (StopAsyncIteration, *_HTTPCORE_ERRORS):
+            pass
+
+
+# httpcore and httpx call their errors alike.
+_HTTPCORE_ERRORS: Final = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
+
+
+def _translated(error: Exception, request: httpx.Request) -> httpx.TransportError:
+    """
+    The same error in httpx's words, without the frames it came through.
+
+    Of its causes only the innermost is kept: what the operating system or TLS said.
+    """
+    kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.TransportError)
+    root: BaseException = error
+    while (below := root.__cause__ or root.__context__) is not None:
+        root = below
+    text = str(error) or str(root)
+    if isinstance(error, httpcore.LocalProtocolError):
+        # h11 quotes the header it does not like.
+        text = "the request cannot be sent as it is"
+    translated = kind(text, request=request)
+    if isinstance(root, OSError):
+        root.__traceback__ = root.__cause__ = root.__context__ = None
+        translated.__cause__ = root
+    return translated

@@ -1,0 +1,63 @@
+"""One bound over everything that a call does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+import httpx
+
+from ..errors import ConfigurationError
+from ._layer import call_of
+
+__all__ = ["Deadline"]
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """
+    Ends a call after so many seconds, whatever it is doing: waiting for its turn, for a
+    connection, for an answer or for the next attempt.
+
+    A blocking query has the time on top that Consul may hold it back (its `wait` and a sixteenth).
+    The time ends when the answer's head is there for a stream, else when the whole answer is.
+    Under an httpx client it raises httpx's own time-out errors: `PoolTimeout` when nothing was
+    sent, `ReadTimeout` when something may have been.
+    """
+
+    seconds: float = 30.0
+    now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise ConfigurationError(
+                f"a deadline is a number of seconds above 0, not {self.seconds!r}",
+                setting="timeout",
+            )
+
+    def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        return DeadlineTransport(inner, self)
+
+
+class DeadlineTransport(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport, deadline: Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        call = call_of(request)
+        seconds = (call.timeout or self._deadline.seconds) + call.hold
+        call.deadline = self._deadline.now() + seconds
+        response = None
+        with anyio.CancelScope(deadline=anyio.current_time() + seconds):
+            response = await self._inner.handle_async_request(request)
+        # A scope swallows the cancellation that it caused, and no other.
+        if response is None:
+            error = httpx.PoolTimeout if call.queued else httpx.ReadTimeout
+            raise error(f"no answer within {seconds:g} s", request=request)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

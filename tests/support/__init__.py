@@ -1,0 +1,1 @@
+"""What the tests need around them: a real Consul, and fakes of what is not Consul."""
