@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -60,7 +60,7 @@ class Call:
     """The datacenter that the `index` of this blocking query comes from."""
     failover: tuple[str, ...] = ()
     """Where else a read may be answered, in this order."""
-    token: Token | None = None
+    token: Token | None = field(default=None, repr=False)
     timeout: float | None = None
     """Seconds for the whole call, instead of the Deadline layer's own."""
 

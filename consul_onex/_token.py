@@ -5,26 +5,37 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
 from ._call import Token
 from .errors import ConfigurationError
 
-__all__ = ["TokenFile", "as_token", "reveal"]
+__all__ = ["TokenFile", "as_token", "hidden", "reveal"]
 
 log = logging.getLogger("consul_onex")
 
 _LONGEST: Final = 4096
+
+T = TypeVar("T")
+
+
+def hidden(secret: T) -> T | SecretStr:
+    """
+    A secret given as plain text, wrapped; anything else as it is.
+
+    The first thing done to an argument that may be one: as long as a frame has it in clear text,
+    so has every traceback that shows locals.
+    """
+    return SecretStr(secret) if isinstance(secret, str) else secret
 
 
 def as_token(token: str | Token | None, *, setting: str = "token") -> Token | None:
     """Take a token in any form; an empty one is none."""
     if token is None or callable(token):
         return token
-    if isinstance(token, str):
-        token = SecretStr(token)
+    token = hidden(token)
     if not isinstance(token, SecretStr):
         raise ConfigurationError(
             f"{setting} is a str, a SecretStr or a callable, not {type(token).__name__}",

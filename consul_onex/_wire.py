@@ -11,9 +11,10 @@ from __future__ import annotations
 import enum
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -58,7 +59,7 @@ class Options:
 
     datacenter: str | None = None
     consistency: Consistency = Consistency.DEFAULT
-    token: Token | None = None
+    token: Token | None = field(default=None, repr=False)
     namespace: str | None = None
     partition: str | None = None
     timeout: float | None = None
@@ -85,7 +86,7 @@ class Answer:
 
     operation: str
     status: int
-    content: bytes
+    content: bytes = field(repr=False)
     headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
     datacenter: str | None = None
 
@@ -122,6 +123,27 @@ class Answer:
         )
 
 
+class _Count:
+    """How many are inside, and when the last one has left."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._empty: anyio.Event | None = None
+
+    def __enter__(self) -> None:
+        self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
+        if self._empty is not None and not self._inside:
+            self._empty.set()
+
+    async def none_left(self) -> None:
+        if self._inside:
+            self._empty = anyio.Event()
+            await self._empty.wait()
+
+
 @dataclass(slots=True)
 class Line:
     """What all views of a client share: the way to Consul, and who is on it."""
@@ -132,12 +154,12 @@ class Line:
     attempt_timeout: float = 8.0
     gzip: bool = False
     closed: bool = field(default=False, init=False)
-    _calls: int = field(default=0, init=False)
+    _calls: _Count = field(init=False)
     _long: set[anyio.CancelScope] = field(default_factory=set, init=False)
-    _drained: anyio.Event | None = field(default=None, init=False)
     headers: list[tuple[bytes, bytes]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._calls = _Count()
         self.headers = [
             (b"Host", httpx.URL(self.base).netloc),
             (b"User-Agent", _USER_AGENT.encode("ascii")),
@@ -146,20 +168,14 @@ class Line:
             (b"Accept-Encoding", b"gzip" if self.gzip else b"identity"),
         ]
 
-    @contextmanager
-    def occupied(self, call: Call) -> Iterator[None]:
+    def occupied(self, call: Call) -> AbstractContextManager[None]:
         """Be on the line for one call. A blocking query is sent off when the line closes."""
         if self.closed:
             raise ClientClosedError("this client is closed", operation=call.operation)
-        if not call.blocking:
-            self._calls += 1
-            try:
-                yield
-            finally:
-                self._calls -= 1
-                if self._drained is not None and not self._calls:
-                    self._drained.set()
-            return
+        return self._long_call(call) if call.blocking else self._calls
+
+    @contextmanager
+    def _long_call(self, call: Call) -> Iterator[None]:
         with anyio.CancelScope() as scope:
             self._long.add(scope)
             try:
@@ -173,16 +189,15 @@ class Line:
         """
         Take no more calls, end the long ones, wait `grace` seconds for the others, hang up.
 
-        What is still in flight then fails with ClientClosedError.
+        What is still in flight then fails: with ClientClosedError, or OutcomeUnknownError where a
+        write had been sent.
         """
         if not self.closed:
             self.closed = True
             for scope in self._long:
                 scope.cancel()
-            if self._calls:
-                self._drained = anyio.Event()
-                with anyio.move_on_after(grace):
-                    await self._drained.wait()
+            with anyio.move_on_after(grace):
+                await self._calls.none_left()
         with anyio.CancelScope(shield=True):
             await self.transport.aclose()
 
@@ -270,20 +285,29 @@ class Wire:
         if method in ("PUT", "POST"):
             headers = [*headers, (b"Content-Type", content_type)]
         query = query_string([*(params or ()), *self._params_for(takes), *_waiting(call, cursor)])
-        with line.occupied(call), _translating(call, line):
-            request = httpx.Request(
-                method,
-                httpx.URL(line.base + path + query),
-                headers=headers,
-                content=content,
-                extensions={
-                    "timeout": self._timeouts_for(call.hold) if call.blocking else self._timeouts,
-                    CARD: call,
-                },
-            )
-            response = await line.transport.handle_async_request(request)
-            # WholeBody has read and unpacked it: there is nothing left to wait for.
-            body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+        timeouts = self._timeouts_for(call.hold) if call.blocking else self._timeouts
+        with line.occupied(call):
+            try:
+                request = httpx.Request(
+                    method,
+                    httpx.URL(line.base + path + query),
+                    headers=headers,
+                    content=content,
+                    extensions={"timeout": timeouts, CARD: call},
+                )
+                response = await line.transport.handle_async_request(request)
+                # WholeBody has read and unpacked it: there is nothing left to wait for.
+                body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+            except httpx.TransportError as error:
+                raise _connection_error(call, line, error) from error
+            except httpx.InvalidURL:
+                raise InvalidRequestError("this makes no URL", operation=operation) from None
+            except ConsulError as error:
+                error.operation = error.operation or operation
+                if call.doubt and call.safety is not Safety.SAFE:
+                    # Not sent this time, but an attempt before it may have been applied.
+                    raise _unknown(call, str(error.args[0])) from error
+                raise
         if 200 <= response.status_code < 300 or (missing and _is_missing(response)):
             return Answer(
                 operation, response.status_code, body, response.headers.raw, call.served_by
@@ -369,25 +393,8 @@ def following(cursor: Cursor | None) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _translating(call: Call, line: Line) -> Iterator[None]:
-    """Turn what httpx raises into our errors."""
-    try:
-        yield
-    except httpx.TransportError as error:
-        raise _connection_error(call, line, error) from error
-    except httpx.InvalidURL:
-        raise InvalidRequestError("this makes no URL", operation=call.operation) from None
-    except ConsulError as error:
-        error.operation = error.operation or call.operation
-        raise
-
-
 def _connection_error(call: Call, line: Line, error: httpx.TransportError) -> ConsulError:
-    operation, name = call.operation, type(error).__name__
-    if line.closed:
-        return ClientClosedError("this client was closed", operation=operation)
-    said = _cut(str(error)) or name
+    operation, said = call.operation, _cut(str(error)) or type(error).__name__
     if tls_failure(error):
         return ConfigurationError(
             f"no TLS with {line.base}: {_cut(str(error.__cause__ or error))}; check CONSUL_CACERT, "
@@ -396,24 +403,33 @@ def _connection_error(call: Call, line: Line, error: httpx.TransportError) -> Co
             operation=operation,
         )
     outcome = fault_of_error(error).outcome
+    if call.safety is not Safety.SAFE and (call.doubt or outcome is Outcome.MAYBE_APPLIED):
+        return _unknown(call, said)
+    if line.closed:
+        return ClientClosedError("this client was closed", operation=operation)
     if outcome is Outcome.REJECTED:
         return InvalidRequestError(f"cannot be sent: {said}", operation=operation)
-    tail = f"; {call.gave_up}" if call.gave_up else ""
-    if call.safety is not Safety.SAFE and (call.doubt or outcome is Outcome.MAYBE_APPLIED):
-        return OutcomeUnknownError(
-            f"sent, but the answer was lost ({said}): it may or may not have been applied; read "
-            f"back what it should have changed{tail}",
-            operation=operation,
-        )
     if isinstance(error, httpx.TimeoutException):
-        kind, advice = ConsulTimeoutError, "the agent is overloaded, hung, or not reachable"
+        why = "the agent is overloaded, hung, or not reachable"
         if call.queued:
-            advice = "this client has too many calls in flight"
-        return kind(f"{said} ({advice}){tail}", operation=operation)
+            why = "this client has too many calls in flight"
+        return ConsulTimeoutError(f"{said} ({why}){_tail(call)}", operation=operation)
     return ConsulConnectionError(
-        f"no answer from {line.base}: {said} (is an agent running there?){tail}",
+        f"no answer from {line.base}: {said} (is an agent running there?){_tail(call)}",
         operation=operation,
     )
+
+
+def _unknown(call: Call, said: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"sent, but the answer was lost ({said}): it may or may not have been applied; read back "
+        f"what it should have changed{_tail(call)}",
+        operation=call.operation,
+    )
+
+
+def _tail(call: Call) -> str:
+    return f"; {call.gave_up}" if call.gave_up else ""
 
 
 def _is_missing(response: httpx.Response) -> bool:
@@ -423,25 +439,19 @@ def _is_missing(response: httpx.Response) -> bool:
 
 def _status_error(call: Call, response: httpx.Response, body: bytes) -> ConsulError:
     status, operation = response.status_code, call.operation
-    detail = _cut(body.decode("utf-8", errors="replace").strip())
-    tail = f"; {call.gave_up}" if call.gave_up else ""
     if 300 <= status < 400:
         # Consul redirects paths it would rather see otherwise. Following would send the token,
         # and the body, to wherever it says.
-        host = httpx.URL(response.headers.get("location", "")).host or "the same host"
         return ConsulStatusError(
-            f"Consul answered {status}: a redirect to {_cut(host)}, which is never followed",
+            f"Consul answered {status}: a redirect to {_host(response)}, which is never followed",
             status=status,
             operation=operation,
         )
-    fault = classify(status, body.decode("utf-8", errors="replace"))
+    text = body.decode("utf-8", errors="replace")
+    detail, fault = _cut(text.strip()), classify(status, text)
     unknown = call.doubt or fault.outcome is Outcome.MAYBE_APPLIED
     if unknown and call.safety is not Safety.SAFE:
-        return OutcomeUnknownError(
-            f"Consul answered {status} ({detail or 'no text'}): it may or may not have been "
-            f"applied; read back what it should have changed{tail}",
-            operation=operation,
-        )
+        return _unknown(call, f"Consul answered {status}: {detail or 'no text'}")
     kind = fault.error
     if status == 404 and not detail and "x-consul-index" not in response.headers:
         kind = UnsupportedEndpointError
@@ -449,7 +459,7 @@ def _status_error(call: Call, response: httpx.Response, body: bytes) -> ConsulEr
     if status == 400 and not detail:
         detail = "no reason given; a character of the path does not print for this server"
     error = kind(
-        f"Consul answered {status}: {detail or 'no text'}{tail}",
+        f"Consul answered {status}: {detail or 'no text'}{_tail(call)}",
         status=status,
         detail=detail,
         retry_after=_seconds(response.headers.get("retry-after")),
@@ -458,6 +468,14 @@ def _status_error(call: Call, response: httpx.Response, body: bytes) -> ConsulEr
     if isinstance(error, TransactionError):
         error.errors = _operation_errors(body)
     return error
+
+
+def _host(response: httpx.Response) -> str:
+    try:
+        host = urlsplit(response.headers.get("location", "")).hostname
+    except ValueError:
+        host = "somewhere unreadable"
+    return _cut(host or "the same host")
 
 
 def _operation_errors(body: bytes) -> tuple[OperationError, ...]:

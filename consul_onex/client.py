@@ -19,7 +19,7 @@ from ._address import DEFAULT_ADDRESS, Address
 from ._call import Safety, Token
 from ._path import Params, raw_path
 from ._tls import TLS
-from ._token import TokenFile, as_token
+from ._token import TokenFile, as_token, hidden
 from ._wire import Answer, Line, Options, Takes, Wire, following
 from .api.catalog import Catalog
 from .api.kv import KV
@@ -140,6 +140,7 @@ class ConsulClient:
         transport: httpx.AsyncBaseTransport | None = None,
         settings: ConsulSettings | None = None,
     ) -> None:
+        token, auth = hidden(token), hidden(auth)
         s = settings if settings is not None else _NoSettings()
         where = Address.parse(address) if address is not None else s.where()
         tls = tls or _tls(s)
@@ -192,6 +193,9 @@ class ConsulClient:
         """
         from .settings import ConsulSettings  # noqa: PLC0415 (see above)
 
+        for secret in ("token", "auth"):
+            if secret in overrides:
+                overrides[secret] = hidden(overrides[secret])
         # A callable is a token source: an argument, but no setting.
         fields = {
             name: value
@@ -225,8 +229,9 @@ class ConsulClient:
         Close the client. May be called again.
 
         Blocking queries are ended at once; other calls in flight have `grace` seconds to finish.
-        What is not answered then, and what is called later, raises ClientClosedError. Closing a
-        view does nothing: the connections belong to the client it was made from.
+        What is not answered then, and what is called later, raises ClientClosedError (a write
+        that had been sent, OutcomeUnknownError). Closing a view does nothing: the connections
+        belong to the client it was made from.
         """
         if self._owner:
             await self._wire.line.aclose(grace)
@@ -269,6 +274,7 @@ class ConsulClient:
         namespace, no partition. `failover` names the datacenters where a read may be answered when
         its own does not; it is for data that means the same in each of them.
         """
+        token = hidden(token)
         options = self._wire.options
         if not isinstance(datacenter, _Keep):
             options = replace(options, datacenter=_name("datacenter", datacenter))
@@ -282,7 +288,8 @@ class ConsulClient:
         if not isinstance(partition, _Keep):
             options = replace(options, partition=_name("partition", partition))
         if not isinstance(timeout, _Keep):
-            options = replace(options, timeout=timeout and _seconds("timeout", timeout))
+            timeout = None if timeout is None else _seconds("timeout", timeout)
+            options = replace(options, timeout=timeout)
         if not isinstance(wait, _Keep):
             options = replace(options, wait=Cursor(wait).wait)
         if not isinstance(failover, _Keep):
@@ -463,12 +470,9 @@ def _token(
 
 
 def _basic(auth: str | SecretStr | None) -> SecretStr | None:
-    if auth is None:
-        return None
-    secret = SecretStr(auth) if isinstance(auth, str) else auth
-    if not isinstance(secret, SecretStr):
+    if auth is not None and not isinstance(auth, SecretStr):
         raise ConfigurationError("auth is a str or a SecretStr", setting="auth")
-    return secret if secret.get_secret_value() else None
+    return auth if auth is not None and auth.get_secret_value() else None
 
 
 def _who_can_read(where: Address, tls: TLS, layers: list[Layer]) -> str:

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ._address import Address
+from ._token import hidden
 from .errors import ConfigurationError
 from .query import Consistency
 
@@ -106,14 +107,17 @@ class ConsulSettings(BaseSettings):
     """Ask for packed answers. Not set: unless the agent is on this machine."""
 
     def __init__(self, **values: Any) -> None:
+        for secret in ("token", "auth"):
+            if secret in values:
+                values[secret] = hidden(values[secret])
         # None counts as not given.
         given = {name: value for name, value in values.items() if value is not None}
         if "token" in given and "token_file" in given:
             raise ConfigurationError("give a token or a token_file, not both", setting="token")
         # A token that was given comes before a file that the environment names.
-        hidden = {"token_file": None} if "token" in given else {}
+        unread = {"token_file": None} if "token" in given else {}
         try:
-            super().__init__(**given, **hidden)
+            super().__init__(**given, **unread)
             return
         except ValidationError as error:
             setting, problem = _first_problem(error, given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import httpx
 from pydantic import SecretStr
@@ -25,9 +26,13 @@ class Authorize:
     one; a view's own token (`c.using(token=...)`) comes first.
     """
 
-    token: Token | None = None
-    basic: SecretStr | None = field(default=None)
+    # A callable's repr may show what it was made of.
+    token: Token | None = field(default=None, repr=False)
+    basic: SecretStr | None = field(default=None, repr=False)
     """`user:password`, for HTTP basic authentication."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Authorize cannot be pickled: its token would stand there in clear text")
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         return AuthorizeTransport(inner, self)
@@ -58,9 +63,7 @@ class AuthorizeTransport(httpx.AsyncBaseTransport):
 
 
 def _credentials(token: Token | None, basic: SecretStr | None) -> list[tuple[bytes, bytes]]:
-    headers: list[tuple[bytes, bytes]] = []
-    if token is not None and reveal(token):
-        headers.append((b"X-Consul-Token", reveal(token) or b""))
+    headers = [(b"X-Consul-Token", value) for value in (reveal(token),) if value]
     if basic is not None:
         encoded = base64.b64encode(basic.get_secret_value().encode())
         headers.append((b"Authorization", b"Basic " + encoded))

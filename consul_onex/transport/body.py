@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -38,7 +37,6 @@ class WholeBody:
     seconds: float = 8.0
     limit: int = 64 * MIB
     error_limit: int = 16 * 1024
-    now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds > 0):
@@ -75,15 +73,21 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         return done
 
     async def _read(self, response: httpx.Response, call: Call) -> None:
+        announced, coding = _framing(response)
+        limit = self._whole_body.limit
         try:
             if response.status_code >= 400:
-                body = await _read_start(response, self._whole_body.error_limit)
+                body = await _read_start(response, coding, self._whole_body.error_limit)
+            elif announced > limit:
+                raise _too_large(limit, call.operation)
             else:
-                body = await _read_all(response, self._whole_body.limit, call.operation)
-        finally:
+                body = await _read_all(response, coding, limit, call.operation)
+        except BaseException:
             await close(response)
+            raise
+        await response.aclose()
         response.stream = httpx.ByteStream(body)
-        if "content-encoding" in response.headers:
+        if coding:
             # What is above gets the bytes as they are meant.
             del response.headers["content-encoding"]
             response.headers["content-length"] = str(len(body))
@@ -92,45 +96,53 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-async def _read_all(response: httpx.Response, limit: int, operation: str) -> bytes:
-    announced = response.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
-        raise _too_large(limit, operation)
-    unpacked = _Unpacked(response, limit, operation)
+def _framing(response: httpx.Response) -> tuple[int, str]:
+    """How long the body says it is (0 where it does not say), and how it is packed."""
+    announced, coding = 0, ""
+    for name, value in response.headers.raw:
+        match name.lower():
+            case b"content-length":
+                announced = int(value[:20]) if value.isdigit() else 0
+            case b"content-encoding":
+                coding = value.decode("latin-1").strip().lower()
+    return announced, coding
+
+
+async def _read_all(response: httpx.Response, coding: str, limit: int, operation: str) -> bytes:
+    unpacked = _Unpacked(coding, limit, operation)
     async for chunk in response.stream:  # type: ignore[union-attr]
         if not unpacked.feed(chunk):
             raise _too_large(limit, operation)
     return unpacked.finish()
 
 
-async def _read_start(response: httpx.Response, limit: int) -> bytes:
+async def _read_start(response: httpx.Response, coding: str, limit: int) -> bytes:
     """As much of an error's text as there is within the limit."""
-    unpacked = _Unpacked(response, limit, "")
     try:
+        unpacked = _Unpacked(coding, limit, "")
         async for chunk in response.stream:  # type: ignore[union-attr]
             if not unpacked.feed(chunk):
                 break
+        return unpacked.start()
     except DecodeError:
         # An error whose text cannot be unpacked still is that error.
-        pass
-    return unpacked.start()
+        return b""
 
 
 class _Unpacked:
     """A body as it arrives, unpacked, up to a number of bytes."""
 
-    def __init__(self, response: httpx.Response, limit: int, operation: str) -> None:
+    def __init__(self, coding: str, limit: int, operation: str) -> None:
         self._limit = limit
         self._operation = operation
         self._size = 0
         self._parts: list[bytes] = []
-        coding = response.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("", "identity", "gzip", "x-gzip"):
+        packed = coding in ("gzip", "x-gzip")
+        if not packed and coding not in ("", "identity"):
             # One coding, and the one that was asked for. Two in a row turn 600 bytes into 300 MB.
             raise DecodeError(
                 "the answer is packed in a way that was not asked for", operation=operation
             )
-        packed = coding in ("gzip", "x-gzip")
         self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed else None
 
     def feed(self, chunk: bytes) -> bool:

@@ -123,12 +123,12 @@ class Circuit:
         self._refused += 1
         raise self._refusal(now)
 
-    def succeeded(self, ticket: int, now: float) -> None:
+    def succeeded(self, ticket: int) -> None:
         if ticket != self._epoch:
             return
         self._failures = 0
         if self.state is CircuitState.HALF_OPEN:
-            self._enter(CircuitState.CLOSED, now)
+            self._enter(CircuitState.CLOSED)
 
     def failed(self, ticket: int, now: float) -> None:
         if ticket != self._epoch:
@@ -144,14 +144,14 @@ class Circuit:
 
     def isolate(self) -> None:
         """Refuse every call until `reset`."""
-        self._enter(CircuitState.ISOLATED, 0.0)
+        self._enter(CircuitState.ISOLATED)
 
     def reset(self) -> None:
         """Let calls through again, and forget what was counted."""
         self._failures = 0
-        self._enter(CircuitState.CLOSED, 0.0)
+        self._enter(CircuitState.CLOSED)
 
-    def _enter(self, state: CircuitState, now: float) -> None:
+    def _enter(self, state: CircuitState, now: float = 0.0) -> None:
         self.state = state
         self._epoch += 1
         self._since = now
@@ -227,7 +227,7 @@ class BreakerTransport(httpx.AsyncBaseTransport):
     def _settle(self, circuit: Circuit, ticket: int, blame: Blame, call: Call) -> None:
         before = circuit.state
         if blame is Blame.NOBODY:
-            circuit.succeeded(ticket, self._breaker.now())
+            circuit.succeeded(ticket)
         elif blame is Blame.SERVER:
             circuit.failed(ticket, self._breaker.now())
         else:

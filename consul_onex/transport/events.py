@@ -82,6 +82,8 @@ class EventsTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
         call.emit = self._emit
+        if self._hook is log_event and not log.isEnabledFor(logging.DEBUG):
+            return await self._inner.handle_async_request(request)
         # The datacenter that was asked for: a failover changes the card's while it lasts.
         asked, started = call.datacenter, self._now()
         self._emit(CallStarted(call.operation, asked))

@@ -139,7 +139,7 @@ class LimitTransport(httpx.AsyncBaseTransport):
                 operation=call.operation,
             )
         call.queued = False
-        started = self._limit.now()
+        started = self._limit.now() if call.blocking else 0.0
         try:
             response = await self._inner.handle_async_request(request)
         except Exception:

@@ -1,0 +1,79 @@
+# The one door. It needs Python 3.11 or later and make; everything else it fetches by itself, into
+# .venv and .consul.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# What of the environment would tell Consul's clients, ours among them, where to go.
+CLEAN := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE
+
+.PHONY: help demo test cov lint types examples bench package consul clean all
+
+help:  ## this list
+	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.runtime  ## a short story about keys, told by a real Consul
+	@test -n "$$CONSUL_HTTP_ADDR" || $(PYTHON) -m tests.support.consul_binary
+	@$(BIN)/python -m tests.demo
+
+test: .venv/.dev  ## every test; those with a real Consul too, where there is one
+	@$(PYTHON) -m tests.support.consul_binary || test "$$CONSUL_REQUIRED" != 1
+	@$(BIN)/python $(UNDER) -m pytest -n $(WORKERS) --dist worksteal
+
+cov: UNDER = -m coverage run  ## the tests, and whether they reach enough of the code
+cov: test
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=95
+	@$(BIN)/coverage report --fail-under=100 --include='consul_onex/transport/*'
+
+lint: .venv/.dev  ## ruff: style, and mistakes that show in the text
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/.dev  ## mypy and pyright, over the tests and the examples too
+	@$(BIN)/mypy consul_onex tests examples
+	@$(BIN)/pyright
+
+examples: .venv/.dev consul  ## every example and every block of code in the pages, against a real Consul
+	@CONSUL_REQUIRED=1 $(BIN)/python -m pytest --quiet tests/test_examples.py tests/test_readme.py
+
+bench: .venv/.dev consul  ## how fast, beside plain httpx; about a minute
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+package: .venv/.dev consul  ## build, install the wheel in an empty environment, run it there
+	@$(BIN)/python -m tests.package
+
+consul:  ## find a Consul to test with, or fetch one
+	@$(PYTHON) -m tests.support.consul_binary
+
+clean:  ## delete what make has made, except .consul
+	@rm -rf .venv dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+all: lint types cov examples package  ## what must pass before a change goes in
+
+# Stamps: installed again only when pyproject.toml has changed.
+
+.venv/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing consul_onex and its development tools into .venv ..."
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable . --group dev
+	@touch .venv/.runtime $@
+
+.venv/.runtime: pyproject.toml | $(BIN)/python
+	@echo "Installing consul_onex into .venv ..."
+	@$(PIP) install --editable .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c '' || { echo "There is no $(PYTHON) here. consul_onex needs Python 3.11 or later:" \
+		"make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "consul_onex needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version)." \
+		"Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual" \
+		"environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv --clear .venv

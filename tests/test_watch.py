@@ -1,0 +1,434 @@
+"""A watch without a server: what it delivers, swallows, waits out and raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from consul_onex import (
+    BadRequestError,
+    CircuitOpenError,
+    ClientClosedError,
+    ConsulConnectionError,
+    ConsulError,
+    ConsulTimeoutError,
+    Cursor,
+    DecodeError,
+    InvalidRequestError,
+    NoLeaderError,
+    OverloadedError,
+    PermissionDeniedError,
+    QueryMeta,
+    RateLimitedError,
+    ServerError,
+    UnknownDatacenterError,
+    Watch,
+)
+
+
+class Clock:
+    """Time that passes only where a test lets it."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.pauses: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.time += seconds
+        await anyio.lowlevel.checkpoint()
+
+
+class Answer(NamedTuple):
+    """What one read returns, the index it has, and how long it took."""
+
+    value: str
+    index: int | None
+    took: float = 0.0
+    datacenter: str | None = None
+
+
+Step = Answer | ConsulError
+
+
+class Reads:
+    """A read that answers as the script says, with the cursor as the wire would leave it."""
+
+    def __init__(self, clock: Clock, script: Iterable[Step]) -> None:
+        self.asked: list[int | None] = []
+        self._clock = clock
+        self._script = list(script)
+
+    async def __call__(self, cursor: Cursor) -> str:
+        self.asked.append(cursor.index)
+        step = self._script.pop(0)
+        if isinstance(step, ConsulError):
+            cursor.restart()
+            raise step
+        self._clock.time += step.took
+        cursor.advance(QueryMeta(index=step.index, datacenter=step.datacenter))
+        return step.value
+
+
+def followed(
+    *script: Step, dice: float = 1.0, wait: float = 60.0
+) -> tuple[Watch[str], Clock, Reads]:
+    clock = Clock()
+    reads = Reads(clock, script)
+    watch = Watch(reads, wait=wait, now=clock.now, sleep=clock.sleep, dice=lambda: dice)
+    return watch, clock, reads
+
+
+def refused() -> PermissionDeniedError:
+    return PermissionDeniedError("no", status=403)
+
+
+async def test_the_first_value_is_delivered_at_once() -> None:
+    watch, clock, reads = followed(Answer("a", 7))
+
+    value = await anext(watch)
+
+    assert (value, reads.asked, clock.pauses) == ("a", [None], [])
+    assert (watch.cursor.index, watch.resynchronised, watch.failures) == (7, False, 0)
+
+
+async def test_each_step_waits_beyond_the_answer_before() -> None:
+    watch, _, reads = followed(Answer("a", 7), Answer("b", 9), Answer("c", 12))
+
+    values = [await anext(watch) for _ in range(3)]
+
+    assert (values, reads.asked) == (["a", "b", "c"], [None, 7, 9])
+
+
+async def test_an_equal_value_is_swallowed_however_its_index_moved() -> None:
+    watch, _, reads = followed(
+        Answer("a", 7), Answer("a", 8), Answer("a", 8, took=60), Answer("b", 9)
+    )
+
+    values = [await anext(watch) for _ in range(2)]
+
+    assert (values, reads.asked) == (["a", "b"], [None, 7, 8, 8])
+
+
+async def test_what_was_there_before_the_last_value_is_news_again() -> None:
+    watch, _, _ = followed(Answer("a", 7), Answer("b", 8), Answer("a", 9))
+
+    assert [await anext(watch) for _ in range(3)] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        CircuitOpenError("open", circuit="consul.default"),
+        ConsulConnectionError("refused"),
+        ConsulTimeoutError("late"),
+        NoLeaderError("election", status=500),
+        OverloadedError("full"),
+        RateLimitedError("slower", status=429),
+        ServerError("EOF", status=500),
+        UnknownDatacenterError("no path", status=500),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_error_that_passes_is_waited_out(passing: ConsulError) -> None:
+    watch, clock, reads = followed(Answer("a", 7), passing, Answer("b", 8))
+
+    values = [await anext(watch) for _ in range(2)]
+
+    assert values == ["a", "b"]
+    # After the error the read starts over: the agent may have come back empty.
+    assert (reads.asked, clock.pauses) == ([None, 7, None], [0.25])
+
+
+async def test_the_pauses_after_errors_grow_up_to_half_a_minute() -> None:
+    errors = [ConsulConnectionError("refused") for _ in range(10)]
+    watch, clock, _ = followed(*errors, Answer("a", 7))
+
+    await anext(watch)
+
+    assert clock.pauses == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@pytest.mark.parametrize(("dice", "pauses"), [(0.0, [0, 0, 0]), (0.5, [0.125, 0.25, 0.5])])
+async def test_each_pause_is_drawn_at_random_up_to_its_bound(
+    dice: float, pauses: Sequence[float]
+) -> None:
+    errors = [ConsulConnectionError("refused") for _ in range(3)]
+    watch, clock, _ = followed(*errors, Answer("a", 7), dice=dice)
+
+    await anext(watch)
+
+    assert clock.pauses == pauses
+
+
+async def test_an_outage_of_days_overflows_nothing() -> None:
+    errors = [ConsulConnectionError("refused") for _ in range(3000)]
+    watch, clock, _ = followed(*errors, Answer("a", 7))
+
+    await anext(watch)
+
+    assert clock.pauses[-1] == 30
+
+
+async def test_a_success_forgets_the_failures_before_it() -> None:
+    watch, clock, _ = followed(
+        ConsulConnectionError("refused"),
+        ConsulConnectionError("refused"),
+        Answer("a", 7),
+        ConsulConnectionError("refused"),
+        Answer("b", 8),
+    )
+
+    values = [await anext(watch) for _ in range(2)]
+
+    assert (values, clock.pauses, watch.failures) == (["a", "b"], [0.25, 0.5, 0.25], 0)
+
+
+async def test_the_failures_in_a_row_can_be_seen_while_they_last() -> None:
+    seen: list[int] = []
+    clock = Clock()
+    reads = Reads(clock, [*(ConsulConnectionError("refused") for _ in range(3)), Answer("a", 7)])
+
+    async def look(_: float) -> None:
+        seen.append(watch.failures)
+
+    watch = Watch(reads, now=clock.now, sleep=look, dice=lambda: 1.0)
+    await anext(watch)
+
+    assert (seen, watch.failures) == ([1, 2, 3], 0)
+
+
+@pytest.mark.parametrize(
+    "lasting",
+    [
+        BadRequestError("no", status=400),
+        ClientClosedError("closed"),
+        DecodeError("not JSON"),
+        InvalidRequestError("no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_error_that_stays_is_raised_at_once(lasting: ConsulError) -> None:
+    watch, clock, _ = followed(Answer("a", 7), lasting)
+    await anext(watch)
+
+    with pytest.raises(type(lasting)) as raised:
+        await anext(watch)
+
+    assert raised.value is lasting
+    assert clock.pauses == []
+
+
+async def test_a_watch_may_be_asked_again_after_an_error() -> None:
+    watch, _, reads = followed(
+        Answer("a", 7), BadRequestError("no", status=400), Answer("a", 7), Answer("b", 8)
+    )
+    await anext(watch)
+    with pytest.raises(BadRequestError):
+        await anext(watch)
+
+    value = await anext(watch)
+
+    # It still knows what it has delivered.
+    assert (value, reads.asked) == ("b", [None, 7, None, 7])
+
+
+async def test_a_refusal_is_raised_once_it_has_lasted_35_seconds() -> None:
+    watch, clock, _ = followed(Answer("a", 7), *(refused() for _ in range(20)))
+    await anext(watch)
+    started = clock.time
+
+    with pytest.raises(PermissionDeniedError):
+        await anext(watch)
+
+    # 0.25 + 0.5 + 1 + 2 + 4 + 8 + 16 are 31.75 s: one more pause, and it is over 35.
+    assert clock.time - started == 31.75 + 30
+
+
+async def test_a_refusal_that_ends_is_forgotten() -> None:
+    long_enough = [refused() for _ in range(7)]
+    watch, clock, _ = followed(
+        Answer("a", 7), *long_enough, Answer("b", 8), *(refused() for _ in range(7)), Answer("c", 9)
+    )
+
+    values = [await anext(watch) for _ in range(3)]
+
+    # 31.75 s of refusals twice: more than 35 together, but not in one go.
+    assert values == ["a", "b", "c"]
+    assert sum(clock.pauses) == 2 * 31.75
+
+
+async def test_a_watch_that_was_refused_is_patient_again_when_asked_again() -> None:
+    watch, clock, _ = followed(*(refused() for _ in range(9)), refused(), Answer("a", 7))
+    with pytest.raises(PermissionDeniedError):
+        await anext(watch)
+    pauses = len(clock.pauses)
+
+    value = await anext(watch)
+
+    assert value == "a"
+    assert len(clock.pauses) > pauses
+
+
+async def test_an_index_that_goes_back_is_told() -> None:
+    watch, _, reads = followed(Answer("a", 90), Answer("b", 12), Answer("b", 12), Answer("c", 13))
+    seen: list[tuple[str, bool]] = []
+
+    for _ in range(3):
+        seen.append((await anext(watch), watch.resynchronised))
+
+    # It starts over, and the break is told of the value after it and of no other.
+    assert seen == [("a", False), ("b", True), ("c", False)]
+    assert reads.asked == [None, 90, None, 12]
+
+
+async def test_a_break_that_changed_nothing_is_told_with_the_next_value() -> None:
+    watch, _, _ = followed(Answer("a", 90), Answer("a", 12), Answer("a", 12), Answer("b", 13))
+    await anext(watch)
+
+    value = await anext(watch)
+
+    assert (value, watch.resynchronised) == ("b", True)
+
+
+async def test_a_break_during_an_outage_is_told() -> None:
+    watch, _, _ = followed(Answer("a", 90), ConsulConnectionError("refused"), Answer("b", 12))
+    await anext(watch)
+
+    value = await anext(watch)
+
+    assert (value, watch.resynchronised) == ("b", True)
+
+
+async def test_an_outage_without_a_break_is_not_told_as_one() -> None:
+    watch, _, _ = followed(Answer("a", 90), ConsulConnectionError("refused"), Answer("b", 91))
+    await anext(watch)
+
+    value = await anext(watch)
+
+    assert (value, watch.resynchronised) == ("b", False)
+
+
+async def test_another_datacenters_history_is_told() -> None:
+    watch, _, _ = followed(Answer("a", 90), Answer("b", 400, datacenter="dc2"))
+    await anext(watch)
+
+    value = await anext(watch)
+
+    assert (value, watch.resynchronised) == ("b", True)
+
+
+async def test_waking_for_nothing_is_slowed_to_once_a_second() -> None:
+    idle = [Answer("a", index) for index in range(8, 13)]
+    watch, clock, _ = followed(Answer("a", 7), *idle, Answer("b", 13))
+
+    await anext(watch)
+    await anext(watch)
+
+    # Two at once, so that a neighbour now and then does not delay the news.
+    assert clock.pauses == [0, 0, 1, 1, 1]
+
+
+async def test_the_two_free_wakes_come_back_with_time() -> None:
+    watch, clock, _ = followed(
+        Answer("a", 7),
+        *(Answer("a", 8 + n) for n in range(3)),
+        Answer("a", 11, took=20),
+        Answer("a", 12),
+        Answer("a", 13),
+        Answer("b", 14),
+    )
+
+    await anext(watch)
+    await anext(watch)
+
+    assert clock.pauses == [0, 0, 1, 0, 0, 1]
+
+
+async def test_a_wait_that_ended_by_itself_is_not_paced() -> None:
+    over = [Answer("a", 7, took=61) for _ in range(5)]
+    watch, clock, _ = followed(Answer("a", 7), *over, Answer("b", 8))
+
+    await anext(watch)
+    await anext(watch)
+
+    assert clock.pauses == []
+
+
+async def test_a_read_without_an_index_cannot_be_watched() -> None:
+    watch, _, _ = followed(Answer("a", None))
+
+    with pytest.raises(InvalidRequestError, match="cannot be watched"):
+        await anext(watch)
+
+
+async def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
+    reading, answer = anyio.Event(), anyio.Event()
+
+    async def read(cursor: Cursor) -> str:
+        reading.set()
+        await answer.wait()
+        cursor.advance(QueryMeta(index=7))
+        return "a"
+
+    watch = Watch(read)
+    values: list[str] = []
+
+    async def first() -> None:
+        values.append(await anext(watch))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first)
+            await reading.wait()
+            with pytest.raises(InvalidRequestError, match="another task"):
+                await anext(watch)
+            answer.set()
+
+    assert values == ["a"]
+
+
+async def test_a_cancelled_step_leaves_the_watch_usable() -> None:
+    reading = anyio.Event()
+    asked: list[int | None] = []
+
+    async def read(cursor: Cursor) -> str:
+        asked.append(cursor.index)
+        if len(asked) == 2:
+            reading.set()
+            await anyio.sleep_forever()
+        cursor.advance(QueryMeta(index=6 + len(asked)))
+        return f"value {len(asked)}"
+
+    watch = Watch(read)
+    await anext(watch)
+
+    async def step() -> None:
+        await anext(watch)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(step)
+            await reading.wait()
+            tasks.cancel_scope.cancel()
+    value = await anext(watch)
+
+    # Where it was: a cancelled read has lost nothing.
+    assert (value, asked) == ("value 3", [None, 7, 7])
+
+
+async def test_after_its_async_with_a_watch_is_over() -> None:
+    watch, _, reads = followed(Answer("a", 7), Answer("b", 8))
+
+    async with watch:
+        inside = await anext(watch)
+    outside = [value async for value in watch]
+
+    assert (inside, outside, reads.asked) == ("a", [], [None])
