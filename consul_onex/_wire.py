@@ -335,6 +335,7 @@ class Wire:
             safety,
             wait=cursor.wait if cursor is not None and waits else None,
             local=local,
+            paced=cursor is not None and cursor.paced,
             control=control,
             datacenter=datacenter,
             index_of=cursor.datacenter if cursor is not None else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from ._address import DEFAULT_ADDRESS, Address
 from ._call import Safety, Token
+from ._numbers import seconds
 from ._path import Params, raw_path
 from ._tls import TLS
 from ._token import TokenFile, as_token, hidden
@@ -489,14 +489,8 @@ def _who_can_read(where: Address, tls: TLS, layers: list[Layer]) -> str:
     return ""
 
 
-def _seconds(name: str, seconds: float) -> float:
-    try:
-        good = math.isfinite(seconds) and seconds > 0
-    except TypeError:
-        good = False
-    if not good:
-        raise ConfigurationError(f"{name} is a number of seconds above 0", setting=name)
-    return float(seconds)
+def _seconds(name: str, value: float) -> float:
+    return seconds(name, value, setting=name, above_zero=True)
 
 
 def _name(what: str, name: str | None) -> str | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .errors import InvalidRequestError
+from ._numbers import seconds
+from .errors import ConfigurationError
 
 __all__ = ["Consistency", "Cursor", "QueryMeta"]
 
@@ -131,12 +131,13 @@ class Cursor:
     values matter, `c.watch` does all of this.
     """
 
-    __slots__ = ("_seen", "index", "meta", "moved", "resynchronised", "wait")
+    __slots__ = ("_seen", "index", "meta", "moved", "paced", "resynchronised", "wait")
 
     def __init__(self, wait: float = 60.0) -> None:
-        if not (math.isfinite(wait) and 0 < wait <= 600):
-            raise InvalidRequestError(f"wait is in seconds, above 0 and up to 600, not {wait!r}")
-        self.wait = wait
+        self.wait = seconds("wait", wait, setting="wait", above_zero=True)
+        if wait > 600:
+            # Consul would silently wait these 600 only.
+            raise ConfigurationError("wait is at most 600 seconds", setting="wait")
         self.index: int | None = None
         """What the next read waits beyond; None and it answers at once."""
         self.meta = QueryMeta()
@@ -145,6 +146,11 @@ class Cursor:
         """Whether the last answer may carry news. Compare it: Consul also wakes for neighbours."""
         self.resynchronised = False
         """Whether history broke before the last answer: a restore, a wipe, another datacenter."""
+        self.paced = False
+        """
+        Whether the reader waits between failures by itself, as a watch does. Its reads are then
+        neither repeated nor refused by an open circuit, so that it hears of a recovery at once.
+        """
         self._seen: int | None = None
 
     def __repr__(self) -> str:

@@ -39,6 +39,10 @@ _PASSING = (
 # A client agent refuses valid tokens for up to 30 s after an outage (its negative ACL cache).
 _REFUSAL_LASTS: Final = 35.0
 
+# Seconds between two failed reads: at random up to the first, doubled each time up to the longest.
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 10.0
+
 _NEVER: Final = object()
 
 
@@ -73,6 +77,7 @@ class Watch(Generic[T]):
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.cursor = Cursor(wait)
+        self.cursor.paced = True
         self.resynchronised = False
         self.failures = 0
         self._read = read
@@ -147,7 +152,7 @@ class Watch(Generic[T]):
                 raise error
         elif not isinstance(error, _PASSING):
             raise error
-        cap = min(0.25 * 2.0 ** min(self.failures - 1, 16), 30.0)
+        cap = min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 16), _LONGEST_PAUSE)
         await self._sleep(self._dice() * cap)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +10,8 @@ import anyio
 import httpx
 
 from .._call import Call
-from ..errors import ConfigurationError, DecodeError
+from .._numbers import count, seconds
+from ..errors import DecodeError
 from ._layer import call_of, close
 
 __all__ = ["WholeBody"]
@@ -39,15 +39,9 @@ class WholeBody:
     error_limit: int = 16 * 1024
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise ConfigurationError(
-                "WholeBody.seconds must be a number of seconds above 0", setting="attempt_timeout"
-            )
-        if self.limit < 1 or self.error_limit < 1:
-            raise ConfigurationError(
-                "WholeBody.limit and .error_limit are numbers of bytes from 1 on",
-                setting="max_response_bytes",
-            )
+        seconds("WholeBody.seconds", self.seconds, setting="attempt_timeout", above_zero=True)
+        count("WholeBody.limit", self.limit, setting="max_response_bytes")
+        count("WholeBody.error_limit", self.error_limit, setting="max_response_bytes")
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         return WholeBodyTransport(inner, self)
@@ -60,16 +54,16 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
-        seconds = self._whole_body.seconds + call.hold
+        within = self._whole_body.seconds + call.hold
         done = None
-        with anyio.CancelScope(deadline=anyio.current_time() + seconds):
+        with anyio.CancelScope(deadline=anyio.current_time() + within):
             response = await self._inner.handle_async_request(request)
             if not call.stream:
                 await self._read(response, call)
             done = response
         # A scope swallows the cancellation that it caused, and no other.
         if done is None:
-            raise httpx.ReadTimeout(f"no whole answer within {seconds:g} s", request=request)
+            raise httpx.ReadTimeout(f"no whole answer within {within:g} s", request=request)
         return done
 
     async def _read(self, response: httpx.Response, call: Call) -> None:

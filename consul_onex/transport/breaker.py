@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,7 +13,8 @@ import httpx
 
 from .._call import Call
 from .._faults import Blame
-from ..errors import CircuitOpenError, ConfigurationError
+from .._numbers import count, seconds
+from ..errors import CircuitOpenError
 from ..events import CircuitChanged
 from ._layer import call_of, fault_of_answer, fault_of_error
 
@@ -35,8 +35,9 @@ class Breaker:
     A failure is a connection that broke, a time-out of one attempt, a 5xx that is the server's
     own doing. Answers are none, whatever they say: 4xx, 429 and the 500s that a caller's mistake
     causes. Neither is a cancelled call. Blocking queries count, but are never the one call that
-    tries: they could hold that place for minutes. Calls that keep a session or a check alive pass
-    without being counted, since refusing those would lose locks.
+    tries: they could hold that place for minutes. Two kinds of calls pass without being counted:
+    those that keep a session or a check alive, since refusing them would lose locks, and those of
+    a watch, which waits between failures by itself and would hear of a recovery late.
     """
 
     failures: int = 5
@@ -44,15 +45,8 @@ class Breaker:
     now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.failures < 1:
-            raise ConfigurationError(
-                "Breaker.failures must be at least 1", setting="breaker_failures"
-            )
-        if not (math.isfinite(self.reset_after) and self.reset_after >= 0):
-            raise ConfigurationError(
-                "Breaker.reset_after must be a number of seconds from 0 on",
-                setting="breaker_reset_after",
-            )
+        count("Breaker.failures", self.failures, setting="breaker_failures")
+        seconds("Breaker.reset_after", self.reset_after, setting="breaker_reset_after")
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         return BreakerTransport(inner, self)
@@ -186,7 +180,7 @@ class BreakerTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
-        if call.control:
+        if call.control or call.paced:
             return await self._inner.handle_async_request(request)
         circuit = self._circuit(call.datacenter or _named(request.url))
         ticket = self._admit(circuit, call)

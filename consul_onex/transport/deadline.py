@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
 import httpx
 
-from ..errors import ConfigurationError
+from .._numbers import seconds
 from ._layer import call_of
 
 __all__ = ["Deadline"]
@@ -31,11 +30,7 @@ class Deadline:
     now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise ConfigurationError(
-                f"a deadline is a number of seconds above 0, not {self.seconds!r}",
-                setting="timeout",
-            )
+        seconds("Deadline.seconds", self.seconds, setting="timeout", above_zero=True)
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         return DeadlineTransport(inner, self)
@@ -48,15 +43,15 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
-        seconds = (call.timeout or self._deadline.seconds) + call.hold
-        call.deadline = self._deadline.now() + seconds
+        within = (call.timeout or self._deadline.seconds) + call.hold
+        call.deadline = self._deadline.now() + within
         response = None
-        with anyio.CancelScope(deadline=anyio.current_time() + seconds):
+        with anyio.CancelScope(deadline=anyio.current_time() + within):
             response = await self._inner.handle_async_request(request)
         # A scope swallows the cancellation that it caused, and no other.
         if response is None:
             error = httpx.PoolTimeout if call.queued else httpx.ReadTimeout
-            raise error(f"no answer within {seconds:g} s", request=request)
+            raise error(f"no answer within {within:g} s", request=request)
         return response
 
     async def aclose(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -11,7 +10,8 @@ import anyio
 import httpx
 
 from .._call import Call
-from ..errors import ConfigurationError, OverloadedError
+from .._numbers import count, seconds
+from ..errors import OverloadedError
 from ._layer import call_of
 
 __all__ = ["Limit", "LimitStatistics"]
@@ -39,15 +39,10 @@ class Limit:
     now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("plain", "blocking", "control"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(
-                    f"Limit.{name} must be at least 1", setting=f"limit_{name}"
-                )
-        if not (math.isfinite(self.max_wait) and self.max_wait >= 0):
-            raise ConfigurationError(
-                "Limit.max_wait must be a number of seconds from 0 on", setting="limit_max_wait"
-            )
+        count("Limit.plain", self.plain, setting="limit_plain")
+        count("Limit.blocking", self.blocking, setting="limit_blocking")
+        count("Limit.control", self.control, setting="limit_control")
+        seconds("Limit.max_wait", self.max_wait, setting="limit_max_wait")
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         return LimitTransport(inner, self)

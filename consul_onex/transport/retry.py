@@ -14,6 +14,7 @@ import httpx
 
 from .._call import Call, Safety
 from .._faults import Fault, Outcome
+from .._numbers import count, seconds
 from ..errors import ConfigurationError
 from ..events import Retrying
 from ._layer import call_of, close, fault_of_answer, fault_of_error
@@ -36,7 +37,8 @@ class Retry:
     What is sent again: anything that certainly was not carried out; what may have been, only where
     twice is the same as once. `writes=False` excludes writes from the latter: a plain put that
     comes late could overwrite what another writer put in between. Blocking queries are never sent
-    again, since their index may be void after whatever broke them; the watch reads anew.
+    again, since their index may be void after whatever broke them; a watch waits by itself and
+    reads anew.
 
     No pause reaches into the call's deadline, and all calls of a client share a `budget`: each
     retry takes one from it, each success puts a tenth back. A cluster that is down for long then
@@ -58,13 +60,17 @@ class Retry:
     dice: Callable[[], float] = field(default=random.random, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _require(self.attempts >= 1, "attempts", "at least 1")
-        _require(_finite(self.initial), "initial", "a number of seconds from 0 on")
-        _require(_finite(self.max), "max", "a number of seconds from 0 on")
-        _require(math.isfinite(self.base) and self.base >= 1, "base", "a number from 1 on")
-        _require(0 <= self.jitter <= 1, "jitter", "a number from 0 to 1")
-        _require(_finite(self.max_retry_after), "max_retry_after", "a number of seconds from 0 on")
-        _require(self.budget >= 0, "budget", "a number of retries from 0 on")
+        count("Retry.attempts", self.attempts, setting="retry_attempts")
+        seconds("Retry.initial", self.initial, setting="retry_initial")
+        seconds("Retry.max", self.max, setting="retry_max")
+        seconds("Retry.max_retry_after", self.max_retry_after, setting="retry_max_retry_after")
+        count("Retry.budget", self.budget, setting="retry_budget", least=0)
+        if not _is_number(self.base) or self.base < 1:
+            raise ConfigurationError("Retry.base must be a number from 1 on", setting="retry_base")
+        if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
+            raise ConfigurationError(
+                "Retry.jitter must be a number from 0 to 1", setting="retry_jitter"
+            )
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
         return RetryTransport(inner, self)
@@ -78,13 +84,8 @@ class Retry:
         return cap * (1 - self.jitter + self.jitter * self.dice())
 
 
-def _finite(number: float) -> bool:
-    return math.isfinite(number) and number >= 0
-
-
-def _require(good: bool, name: str, what: str) -> None:
-    if not good:
-        raise ConfigurationError(f"Retry.{name} must be {what}", setting=f"retry_{name}")
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
         return None
 
     def _repeatable(self, call: Call, outcome: Outcome) -> bool:
-        if call.blocking:
+        if call.blocking or call.paced:
             return False
         if outcome is Outcome.MAYBE_APPLIED:
             return call.safety is Safety.SAFE or (
