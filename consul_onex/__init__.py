@@ -22,6 +22,7 @@ may be repeated, where to ask, and when to stop), to a socket.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ._call import Safety
@@ -106,6 +107,10 @@ __all__ = [
     "Watch",
     "__version__",
 ]
+
+
+# Silent unless the application configures logging.
+logging.getLogger("consul_onex").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

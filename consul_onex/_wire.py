@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StrictBool, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from ._call import CARD, Call, Safety, Token
@@ -374,7 +374,7 @@ class Wire:
         }
 
 
-_BOOL: Final = TypeAdapter(bool)
+_BOOL: Final = TypeAdapter[bool](StrictBool)
 
 
 def _waiting(call: Call, cursor: Cursor | None) -> Params:

@@ -39,8 +39,10 @@ async def fault_of_answer(response: httpx.Response) -> Fault:
         return known
     text = ""
     if response.status_code >= 400:
-        body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
-        await close(response)
+        try:
+            body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+        finally:
+            await close(response)
         # A fresh stream, rather than response.aread(): an httpx client above wants to read and
         # time this answer itself.
         response.stream = httpx.ByteStream(body)
@@ -51,6 +53,8 @@ async def fault_of_answer(response: httpx.Response) -> Fault:
 
 
 async def close(response: httpx.Response) -> None:
-    """Close an answer nobody will read, even when cancelled: it may hold a connection."""
+    """Close an answer's body, even when cancelled: it may hold a connection."""
+    # The body only: an httpx client above could not read a closed response any more, not even
+    # with a fresh body in it.
     with anyio.CancelScope(shield=True):
-        await response.aclose()
+        await response.stream.aclose()  # type: ignore[union-attr]

@@ -100,11 +100,12 @@ class RetryTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: httpx.AsyncBaseTransport, retry: Retry) -> None:
         self._inner = inner
         self._retry = retry
-        self._budget = float(retry.budget)
+        # In tenths: ten times 0.1 is not 1.
+        self._budget = retry.budget * 10
         self._retries = 0
 
     def statistics(self) -> RetryStatistics:
-        return RetryStatistics(self._retries, self._budget)
+        return RetryStatistics(self._retries, self._budget / 10)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
@@ -142,7 +143,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
         call.gave_up = self._reason_to_stop(call, request, pause, hint)
         if call.gave_up is not None:
             return None
-        self._budget -= 1
+        self._budget -= 10
         self._retries += 1
         call.doubt = call.doubt or fault.outcome is Outcome.MAYBE_APPLIED
         return pause
@@ -159,7 +160,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
             return f"not sent again, as Consul asked to wait {hint:g} s"
         if call.deadline is not None and self._retry.now() + pause >= call.deadline:
             return f"{tried}, as time was running out"
-        if self._budget < 1:
+        if self._budget < 10:
             return "not sent again, as the retry budget is spent"
         return None
 
@@ -174,8 +175,8 @@ class RetryTransport(httpx.AsyncBaseTransport):
 
     def _earn(self, call: Call) -> None:
         # A retry that succeeds was worth it and gives back what it took.
-        earned = 0.1 if call.attempts == 1 else 1.0
-        self._budget = min(float(self._retry.budget), self._budget + earned)
+        earned = 1 if call.attempts == 1 else 10
+        self._budget = min(self._retry.budget * 10, self._budget + earned)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -194,5 +195,5 @@ def retry_after(response: httpx.Response) -> float | None:
     try:
         until = parsedate_to_datetime(text)
         return max(0.0, (until - parsedate_to_datetime(response.headers["date"])).total_seconds())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
