@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
 
@@ -51,11 +51,9 @@ class Address:
         named = _SCHEME.match(text)
         if not named and text.count(":") > 1 and not text.startswith("["):
             text = f"[{text}]"  # a bare IPv6 address
-        try:
-            parts = urlsplit(text if named else f"http://{text}")
-            port = parts.port
-        except ValueError:
-            raise _unusable(setting, "has a host or port that cannot be read") from None
+        parts, port = _split(text if named else f"http://{text}")
+        if parts is None:
+            raise _unusable(setting, "has a host or port that cannot be read")
         if parts.scheme not in ("http", "https"):
             raise _unusable(setting, "has a scheme other than http, https and unix")
         if parts.username is not None or parts.password is not None:
@@ -92,6 +90,15 @@ class Address:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def _split(url: str) -> tuple[SplitResult | None, int | None]:
+    # What is raised here quotes the text, so it must not become the context of our own error.
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError:
+        return None, None
 
 
 def _unix(path: str, setting: str) -> Address:

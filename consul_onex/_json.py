@@ -7,8 +7,11 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
-__all__ = ["adapter_of", "problem_of"]
+from .errors import InvalidRequestError
+
+__all__ = ["adapter_of", "dumped", "problem_of"]
 
 T = TypeVar("T")
 
@@ -21,6 +24,21 @@ def adapter_of(type_: type[T]) -> TypeAdapter[T]:
 @cache
 def _built(type_: Any) -> TypeAdapter[Any]:
     return TypeAdapter(type_)
+
+
+def dumped(obj: Any) -> bytes:
+    """
+    An object as JSON: anything pydantic can serialise. InvalidRequestError where it cannot.
+
+    NaN and the infinities are refused: JSON has no word for them, and null would be another value.
+    """
+    try:
+        content = to_json(obj, inf_nan_mode="constants")
+        from_json(content, allow_inf_nan=False)
+        return content
+    except (PydanticSerializationError, ValueError, RecursionError):
+        pass
+    raise InvalidRequestError(f"this {type(obj).__name__} cannot be written as JSON")
 
 
 def problem_of(error: ValidationError) -> str:

@@ -97,7 +97,11 @@ def raw_path(path: str) -> str:
 
 def query_string(params: Params) -> str:
     """The query with its '?', or nothing. An empty value is a flag: its presence is what counts."""
-    return "?" + urlencode(params, quote_via=quote, safe="") if params else ""
+    try:
+        return "?" + urlencode(params, quote_via=quote, safe="") if params else ""
+    except UnicodeEncodeError:
+        pass
+    raise InvalidRequestError("a parameter has a lone surrogate, which UTF-8 cannot say")
 
 
 def _shown(text: str) -> str:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
+from typing import Final
 
 from .errors import ConfigurationError
 
 __all__ = ["TLS"]
+
+_FILES: Final = {
+    "ca_file": "CONSUL_CACERT",
+    "ca_path": "CONSUL_CAPATH",
+    "client_cert": "CONSUL_CLIENT_CERT",
+    "client_key": "CONSUL_CLIENT_KEY",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,13 @@ class TLS:
                 "key belong together",
                 setting=missing,
             )
-        for setting in ("ca_file", "ca_path", "client_cert", "client_key"):
+        for setting, variable in _FILES.items():
             path = getattr(self, setting)
             if path is not None and not os.access(path, os.R_OK):
-                raise ConfigurationError(f"{setting} cannot be read: {path}", setting=setting)
+                # Not repeated: people put the key itself where its path should be.
+                raise ConfigurationError(
+                    f"{setting} ({variable}) names nothing that can be read", setting=setting
+                )
 
     def context(self) -> ssl.SSLContext:
         try:

@@ -86,16 +86,21 @@ class TokenFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, setting: str = "token_file") -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ConfigurationError(f"{setting} is the path of a file", setting=setting)
         self._path = Path(path)
         self._setting = setting
         self._stamp: tuple[int, int, int] | None = None
         self._token: SecretStr | None = None
+        problem = None
         try:
             self._refresh()
         except OSError as error:
-            raise ConfigurationError(
-                f"{setting} cannot be read: {error.strerror or error}", setting=setting
-            ) from None
+            problem = error.strerror or type(error).__name__
+        if problem is not None:
+            # Raised out here: the operating system's error holds the path, where people put the
+            # token itself by mistake.
+            raise ConfigurationError(f"{setting} cannot be read: {problem}", setting=setting)
 
     def __repr__(self) -> str:
         return f"TokenFile({str(self._path)!r})"

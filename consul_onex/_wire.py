@@ -192,14 +192,17 @@ class Line:
         What is still in flight then fails: with ClientClosedError, or OutcomeUnknownError where a
         write had been sent.
         """
-        if not self.closed:
-            self.closed = True
-            for scope in self._long:
-                scope.cancel()
-            with anyio.move_on_after(grace):
-                await self._calls.none_left()
-        with anyio.CancelScope(shield=True):
-            await self.transport.aclose()
+        try:
+            if not self.closed:
+                self.closed = True
+                for scope in self._long:
+                    scope.cancel()
+                with anyio.move_on_after(grace):
+                    await self._calls.none_left()
+        finally:
+            # Also when the waiting is cancelled.
+            with anyio.CancelScope(shield=True):
+                await self.transport.aclose()
 
 
 class Wire:
@@ -386,6 +389,8 @@ def _waiting(call: Call, cursor: Cursor | None) -> Params:
 @contextmanager
 def following(cursor: Cursor | None) -> Iterator[None]:
     """Any error makes the cursor start over; a cancelled read leaves it where it is."""
+    if cursor is not None and not isinstance(cursor, Cursor):
+        raise InvalidRequestError(f"a cursor is a Cursor, not {type(cursor).__name__}")
     try:
         yield
     except ConsulError:

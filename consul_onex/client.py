@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, ParamSpec, Self, TypeVar
 
 import httpx
 from pydantic import SecretStr
-from pydantic_core import PydanticSerializationError, to_json
 
 from ._address import DEFAULT_ADDRESS, Address
 from ._call import Safety, Token
+from ._json import dumped
 from ._numbers import seconds
 from ._path import Params, raw_path
 from ._tls import TLS
@@ -143,7 +144,7 @@ class ConsulClient:
         token, auth = hidden(token), hidden(auth)
         s = settings if settings is not None else _NoSettings()
         where = Address.parse(address) if address is not None else s.where()
-        tls = tls or _tls(s)
+        tls = tls if tls is not None else _tls(s)
         authorize = Authorize(
             _token(token, token_file, s), _basic(auth if auth is not None else s.auth)
         )
@@ -155,9 +156,11 @@ class ConsulClient:
             ),
             limit=_pick(None, s.max_response_bytes, WholeBody.limit),
         )
-        bottom = transport or Connections(
-            tls=tls.context, server_name=tls.server_name, socket=where.socket
-        )
+        bottom = transport
+        if bottom is None:
+            bottom = Connections(
+                tls=tls.context, server_name=tls.server_name, socket=where.socket
+            )
         resilience = _usual_layers(timeout, settings) if layers is None else list(layers)
         parts = _build(bottom, [*resilience, whole, authorize])
         secret = authorize.token is not None or authorize.basic is not None
@@ -196,11 +199,11 @@ class ConsulClient:
         for secret in ("token", "auth"):
             if secret in overrides:
                 overrides[secret] = hidden(overrides[secret])
-        # A callable is a token source: an argument, but no setting.
+        # A token can be a callable, which is an argument but no setting.
         fields = {
             name: value
             for name, value in overrides.items()
-            if name in ConsulSettings.model_fields and not callable(value)
+            if name in ConsulSettings.model_fields and name not in ("token", "token_file")
         }
         others = {name: value for name, value in overrides.items() if name not in fields}
         return cls(settings=ConsulSettings(**fields), **others)
@@ -293,8 +296,10 @@ class ConsulClient:
         if not isinstance(wait, _Keep):
             options = replace(options, wait=Cursor(wait).wait)
         if not isinstance(failover, _Keep):
-            if isinstance(failover, str):
+            if isinstance(failover, str) or not isinstance(failover, Sequence):
                 raise ConfigurationError("failover is a list of datacenters", setting="failover")
+            if not all(failover):
+                raise ConfigurationError("failover has a name that is empty", setting="failover")
             names = tuple(_name("failover", name) or "" for name in failover)
             options = replace(options, failover=names)
         view = object.__new__(type(self))
@@ -310,6 +315,8 @@ class ConsulClient:
             async for keys in c.watch(c.kv.keys, "config/"):
                 ...
         """
+        if not callable(read):
+            raise InvalidRequestError("a watch takes a method and its arguments: c.kv.get, 'key'")
         if "cursor" in kwargs:
             raise InvalidRequestError("a watch has a cursor of its own")
         follow = cast(Callable[..., Awaitable[T]], read)
@@ -345,6 +352,8 @@ class ConsulClient:
         local = encoded.startswith(("/v1/agent/", "/v1/status/"))
         reads = method == "GET"
         takes = Takes.NOTHING if local else (Takes.READ if reads else Takes.WRITE)
+        if safety is not None and not isinstance(safety, Safety):
+            raise InvalidRequestError("safety is one of consul_onex.Safety")
         body, content_type = _body(content, json)
         with following(cursor):
             answer = await self._wire.ask(
@@ -390,8 +399,16 @@ class _Core:
     def warn_of_readers(self, secret: bool) -> None:
         """Warn, once, when there is a token and others could read it."""
         if secret and self._readable:
-            warnings.warn(self._readable, InsecureTransportWarning, stacklevel=3)
+            warnings.warn(self._readable, InsecureTransportWarning, stacklevel=_outside())
             self._readable = ""
+
+
+def _outside() -> int:
+    """The stack level, seen from who calls this, of the first line that is not this file's."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _build(bottom: httpx.AsyncBaseTransport, layers: list[Layer]) -> list[httpx.AsyncBaseTransport]:
@@ -514,11 +531,13 @@ def _consistency(consistency: Consistency | str) -> Consistency:
 
 
 def _params(given: Mapping[str, Param | Sequence[str]]) -> Params:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InvalidRequestError("params is a mapping of names to values")
     params: Params = []
     for name, value in given.items():
         if name in _RESERVED:
             raise InvalidRequestError(f"{name!r} is not a parameter here: use {_RESERVED[name]}")
-        for one in [value] if isinstance(value, (str, int, type(None))) else value:
+        for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is True:
                 params.append((name, ""))
             elif isinstance(one, (str, int)) and one is not False:
@@ -535,11 +554,7 @@ def _body(content: bytes | str | None, json: Any) -> tuple[bytes, bytes]:
     if content is not None and json is not None:
         raise InvalidRequestError("give content or json, not both")
     if json is not None:
-        try:
-            return to_json(json), b"application/json"
-        except (PydanticSerializationError, ValueError):
-            pass
-        raise InvalidRequestError(f"a {type(json).__name__} cannot be written as JSON")
+        return dumped(json), b"application/json"
     if content is not None and not isinstance(content, (bytes, str)):
         raise InvalidRequestError(f"content is bytes or str, not {type(content).__name__}")
     body = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +15,8 @@ from .errors import ConfigurationError
 from .query import Consistency
 
 __all__ = ["ConsulSettings"]
+
+_NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
 
 
 def _variable(*names: str, default: Any = None, **constraints: Any) -> Any:
@@ -58,9 +60,9 @@ class ConsulSettings(BaseSettings):
     """Read again whenever it changes. Comes before a token from the environment."""
     auth: SecretStr | None = _variable("CONSUL_HTTP_AUTH")
     """`user:password` for a proxy before Consul."""
-    datacenter: str | None = _variable("CONSUL_DATACENTER")
-    namespace: str | None = _variable("CONSUL_NAMESPACE")
-    partition: str | None = _variable("CONSUL_PARTITION")
+    datacenter: str | None = _variable("CONSUL_DATACENTER", pattern=_NAME)
+    namespace: str | None = _variable("CONSUL_NAMESPACE", pattern=_NAME)
+    partition: str | None = _variable("CONSUL_PARTITION", pattern=_NAME)
     consistency: Consistency = _variable("CONSUL_ONEX_CONSISTENCY", default=Consistency.DEFAULT)
 
     # -- TLS --------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ ELECTION = Response(500, text="No cluster leader")
 
 
 async def colour(c: ConsulClient) -> str:
-    """The code under test: yours."""
     pair = await c.kv.get("colour")
     return pair.text() if pair else "grey"
 

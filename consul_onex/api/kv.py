@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import anyio
 from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError, to_json
 
 from .._call import Safety
+from .._json import dumped
 from .._path import Params, key_path, prefix_path
 from .._wire import Wire
 from ..errors import InvalidRequestError
@@ -130,15 +130,7 @@ class KV:
 
         As `put` in everything else; `KVPair.json()` and `.parse(T)` read it back.
         """
-        try:
-            content = to_json(obj)
-        except (PydanticSerializationError, ValueError):
-            content = None
-        if content is None:
-            raise InvalidRequestError(
-                f"a {type(obj).__name__} cannot be written as JSON", operation="kv.put_json"
-            )
-        return await self.put(key, content, flags=flags, cas=cas)
+        return await self.put(key, dumped(obj), flags=flags, cas=cas)
 
     async def delete(self, key: str, *, cas: int | None = None) -> bool:
         """

@@ -37,19 +37,24 @@ async def fault_of_answer(response: httpx.Response) -> Fault:
     known = response.extensions.get("consul_onex.fault")
     if isinstance(known, Fault):
         return known
-    text = ""
-    if response.status_code >= 400:
-        try:
-            body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
-        finally:
-            await close(response)
-        # A fresh stream, rather than response.aread(): an httpx client above wants to read and
-        # time this answer itself.
-        response.stream = httpx.ByteStream(body)
-        text = httpx.Response(response.status_code, headers=response.headers, content=body).text
-    fault = classify(response.status_code, text)
+    try:
+        body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+    finally:
+        await close(response)
+    # A fresh stream, rather than response.aread(): an httpx client above wants to read and time
+    # this answer itself.
+    response.stream = httpx.ByteStream(body)
+    fault = classify(response.status_code, _text(response, body))
     response.extensions["consul_onex.fault"] = fault
     return fault
+
+
+def _text(response: httpx.Response, body: bytes) -> str:
+    try:
+        return httpx.Response(response.status_code, headers=response.headers, content=body).text
+    except httpx.DecodingError:
+        # An error whose text cannot be unpacked still is that error.
+        return ""
 
 
 async def close(response: httpx.Response) -> None:

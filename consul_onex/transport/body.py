@@ -79,7 +79,7 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         except BaseException:
             await close(response)
             raise
-        await response.aclose()
+        await close(response)
         response.stream = httpx.ByteStream(body)
         if coding:
             # What is above gets the bytes as they are meant.
@@ -98,7 +98,8 @@ def _framing(response: httpx.Response) -> tuple[int, str]:
             case b"content-length":
                 announced = int(value[:20]) if value.isdigit() else 0
             case b"content-encoding":
-                coding = value.decode("latin-1").strip().lower()
+                # A second line is a second coding.
+                coding += f"{', ' if coding else ''}{value.decode('latin-1').strip().lower()}"
     return announced, coding
 
 
@@ -130,6 +131,7 @@ class _Unpacked:
         self._limit = limit
         self._operation = operation
         self._size = 0
+        self._begun = False
         self._parts: list[bytes] = []
         packed = coding in ("gzip", "x-gzip")
         if not packed and coding not in ("", "identity"):
@@ -142,6 +144,7 @@ class _Unpacked:
     def feed(self, chunk: bytes) -> bool:
         """Take a piece; False when the limit is passed."""
         if self._gzip is not None:
+            self._begun = self._begun or bool(chunk)
             try:
                 # At most one byte more than wanted: enough to know that there is more.
                 chunk = self._gzip.decompress(chunk, self._limit + 1 - self._size)
@@ -149,12 +152,16 @@ class _Unpacked:
                 raise DecodeError(
                     "the answer is damaged: it cannot be unpacked", operation=self._operation
                 ) from None
+            if self._gzip.unused_data:
+                raise DecodeError(
+                    "the answer is damaged: it goes on after its end", operation=self._operation
+                )
         self._parts.append(chunk)
         self._size += len(chunk)
         return self._size <= self._limit
 
     def finish(self) -> bytes:
-        if self._gzip is not None and not self._gzip.eof and self._size:
+        if self._gzip is not None and not self._gzip.eof and self._begun:
             raise DecodeError("the answer ends before its end", operation=self._operation)
         return b"".join(self._parts)
 

@@ -201,8 +201,10 @@ class BreakerTransport(httpx.AsyncBaseTransport):
         circuit = self._circuits.get(name)
         if circuit is None:
             if len(self._circuits) >= _MOST_CIRCUITS:
-                # Names come from callers; a stream of made-up ones must not grow this for ever.
-                del self._circuits[next(iter(self._circuits))]
+                # Names come from callers; a stream of made-up ones must not grow this for ever,
+                # nor push out a circuit that is open.
+                closed = (n for n, c in self._circuits.items() if c.state is CircuitState.CLOSED)
+                del self._circuits[next(closed, next(iter(self._circuits)))]
             circuit = self._circuits[name] = Circuit(
                 name, failures=self._breaker.failures, reset_after=self._breaker.reset_after
             )

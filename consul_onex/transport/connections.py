@@ -84,8 +84,6 @@ class Connections(httpx.AsyncBaseTransport):
         return ConnectionStatistics(len(self._active), idle, self._opened)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._closed:
-            raise ClientClosedError("these connections are closed")
         url = request.url
         origin = _Origin(
             url.raw_scheme, url.raw_host, url.port or _DEFAULT_PORTS.get(url.raw_scheme, 0)
@@ -106,15 +104,19 @@ class Connections(httpx.AsyncBaseTransport):
                         target=url.raw_path,
                     ),
                     headers=request.headers.raw,
-                    content=request.stream,
+                    content=_outgoing(request.stream),
                     extensions=self._extensions(request),
                 )
             )
+        except httpcore.ConnectionNotAvailable:
+            # Closed by aclose() after it was taken, and before anything was sent.
+            await self.discard(connection)
+            failure = httpx.ConnectError("this connection was closed", request=request)
         except _HTTPCORE_ERRORS as error:
-            await self._discard(connection)
+            await self.discard(connection)
             failure = _translated(error, request)
         except BaseException as error:  # noqa: BLE001
-            await self._discard(connection)
+            await self.discard(connection)
             # The frames below hold the token's header in their locals.
             raise error.with_traceback(None)  # noqa: B904
         else:
@@ -141,6 +143,8 @@ class Connections(httpx.AsyncBaseTransport):
             if not connection.has_expired():
                 return connection
             await _close(connection)
+        if self._closed:
+            raise ClientClosedError("these connections are closed")
         self._opened += 1
         return httpcore.AsyncHTTPConnection(
             httpcore.Origin(*origin),
@@ -168,7 +172,8 @@ class Connections(httpx.AsyncBaseTransport):
         if idle[0].since + self._keepalive < now:
             await _close(idle.popleft().connection)
 
-    async def _discard(self, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def discard(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Close a connection that can take no further request."""
         self._active.discard(connection)
         await _close(connection)
 
@@ -186,6 +191,30 @@ class Connections(httpx.AsyncBaseTransport):
 async def _close(connection: httpcore.AsyncHTTPConnection) -> None:
     with anyio.CancelScope(shield=True):
         await connection.aclose()
+
+
+class _Outgoing:
+    """
+    A body to send.
+
+    It is no asynchronous generator: an agent that refuses a large body has not read it all, and
+    what httpcore then leaves half sent would be one that nobody closes.
+    """
+
+    def __init__(self, body: httpx.ByteStream) -> None:
+        self._parts = iter(body)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
+
+
+def _outgoing(body: Any) -> Any:
+    return _Outgoing(body) if isinstance(body, httpx.ByteStream) else body
 
 
 class _Body(httpx.AsyncByteStream):
@@ -239,10 +268,14 @@ class _Body(httpx.AsyncByteStream):
             return
         self._closed = True
         with anyio.CancelScope(shield=True):
-            if self._chunks is not None and not self._read:
+            if self._chunks is None or self._read:
+                await self._response.aclose()
+                await self._connections.give_back(self._origin, self._connection)
+            else:
                 await self._break_off(self._chunks)
-            await self._response.aclose()
-            await self._connections.give_back(self._origin, self._connection)
+                await self._response.aclose()
+                # Not given back: where all of the answer had arrived, httpcore calls it idle.
+                await self._connections.discard(self._connection)
 
     async def _break_off(self, chunks: AsyncIterator[bytes]) -> None:
         # On a closed connection the generators below end by their own error, all the way down.
@@ -272,7 +305,7 @@ def _translated(error: Exception, request: httpx.Request) -> httpx.TransportErro
     """
     kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.TransportError)
     root: BaseException = error
-    while (below := root.__cause__ or root.__context__) is not None:
+    while (below := _below(root)) is not None:
         root = below
     text = str(error) or str(root)
     if isinstance(error, httpcore.LocalProtocolError):
@@ -283,3 +316,10 @@ def _translated(error: Exception, request: httpx.Request) -> httpx.TransportErro
         root.__traceback__ = root.__cause__ = root.__context__ = None
         translated.__cause__ = root
     return translated
+
+
+def _below(error: BaseException) -> BaseException | None:
+    # Trio puts even a single refused connection into a group.
+    if isinstance(error, BaseExceptionGroup):
+        return error.exceptions[0]
+    return error.__cause__ or error.__context__

@@ -50,7 +50,9 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
         # A scope swallows the cancellation that it caused, and no other.
         if response is None:
-            error = httpx.PoolTimeout if call.queued else httpx.ReadTimeout
+            # In the queue again after an attempt that may have been applied is no "not sent".
+            unsent = call.queued and not call.doubt
+            error = httpx.PoolTimeout if unsent else httpx.ReadTimeout
             raise error(f"no answer within {within:g} s", request=request)
         return response
 

@@ -46,7 +46,7 @@ def log_event(event: Event) -> None:
                 *(event.operation, event.attempt, event.reason, event.pause),
                 extra=extra,
             )
-        case CircuitChanged():
+        case _:  # CircuitChanged
             level = logging.WARNING if event.after == "open" else logging.INFO
             log.log(
                 level,

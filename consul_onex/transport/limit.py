@@ -67,6 +67,7 @@ class Places:
         # Made in the event loop: the first call is what decides which one.
         self._free = anyio.Semaphore(total, fast_acquire=True, max_value=total)
         self._parked: list[float] = []
+        self._waiting: set[anyio.CancelScope] = set()
 
     @property
     def taken(self) -> int:
@@ -79,20 +80,29 @@ class Places:
 
     async def take(self, within: float) -> bool:
         """Take a place, waiting at most so many seconds; False if there was none."""
-        self._unpark()
-        try:
-            self._free.acquire_nowait()
+        if self._take_at_once():
             return True
-        except anyio.WouldBlock:
-            pass
         end = self._now() + within
         while (now := self._now()) < end:
             until = min(end, self._parked[0]) if self._parked else end
-            with anyio.move_on_after(max(0.0, until - now)):
-                await self._free.acquire()
+            with anyio.move_on_after(max(0.0, until - now)) as scope:
+                self._waiting.add(scope)
+                try:
+                    await self._free.acquire()
+                finally:
+                    self._waiting.discard(scope)
                 return True
-            self._unpark()
+            if self._take_at_once():
+                return True
         return False
+
+    def _take_at_once(self) -> bool:
+        self._unpark()
+        try:
+            self._free.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
 
     def give_back(self) -> None:
         self._free.release()
@@ -100,6 +110,9 @@ class Places:
     def park(self, until: float) -> None:
         """Give back a place at that time."""
         heapq.heappush(self._parked, until)
+        # Who waits already would sleep past it.
+        for scope in self._waiting:
+            scope.deadline = min(scope.deadline, anyio.current_time() + until - self._now())
 
     def _unpark(self) -> None:
         now = self._now() if self._parked else 0.0
