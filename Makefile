@@ -1,8 +1,10 @@
-# The one door. It needs Python 3.11 or later and make; everything else it fetches by itself, into
-# .venv and .consul.
+# The one door. It needs Python 3.11 or later and make, and puts everything else into .venv and
+# .consul. Some tests only: make test ARGS='-k retry'. Another Python: make clean, then
+# make test PYTHON=python3.12.
 
 PYTHON ?= python3
 WORKERS ?= 2
+ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
@@ -13,15 +15,17 @@ help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.runtime  ## a short story about keys, told by a real Consul
-	@test -n "$$CONSUL_HTTP_ADDR" || $(PYTHON) -m tests.support.consul_binary
+	@test -n "$$CONSUL_HTTP_ADDR" || $(BIN)/python -m tests.support.consul_binary
 	@$(BIN)/python -m tests.demo
 
 test: .venv/.dev  ## every test; those with a real Consul too, where there is one
-	@$(PYTHON) -m tests.support.consul_binary || test "$$CONSUL_REQUIRED" != 1
-	@$(BIN)/python $(UNDER) -m pytest -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m tests.support.consul_binary || { test "$$CONSUL_REQUIRED" != 1 && \
+		echo "So the tests that need a Consul are skipped." >&2; }
+	@$(BIN)/python $(UNDER) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-cov: UNDER = -m coverage run  ## the tests, and whether they reach enough of the code
-cov: test
+cov: .venv/.dev  ## the tests, and whether they reach enough of the code
+	@$(BIN)/coverage erase
+	@$(MAKE) --no-print-directory test UNDER='-m coverage run'
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='consul_onex/transport/*'
@@ -34,7 +38,7 @@ types: .venv/.dev  ## mypy and pyright, over the tests and the examples too
 	@$(BIN)/mypy consul_onex tests examples
 	@$(BIN)/pyright
 
-examples: .venv/.dev consul  ## every example and every block of code in the pages, against a real Consul
+examples: .venv/.dev consul  ## the examples and the code in the pages, against a real Consul
 	@CONSUL_REQUIRED=1 $(BIN)/python -m pytest --quiet tests/test_examples.py tests/test_readme.py
 
 bench: .venv/.dev consul  ## how fast, beside plain httpx; about a minute
@@ -43,8 +47,8 @@ bench: .venv/.dev consul  ## how fast, beside plain httpx; about a minute
 package: .venv/.dev consul  ## build, install the wheel in an empty environment, run it there
 	@$(BIN)/python -m tests.package
 
-consul:  ## find a Consul to test with, or fetch one
-	@$(PYTHON) -m tests.support.consul_binary
+consul: $(BIN)/python  ## find a Consul to test with, or fetch one
+	@$(BIN)/python -m tests.support.consul_binary
 
 clean:  ## delete what make has made, except .consul
 	@rm -rf .venv dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -66,11 +70,11 @@ all: lint types cov examples package  ## what must pass before a change goes in
 	@touch $@
 
 $(BIN)/python:
-	@$(PYTHON) -c '' || { echo "There is no $(PYTHON) here. consul_onex needs Python 3.11 or later:" \
-		"make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c '' 2>/dev/null || { echo "There is no $(PYTHON) here. consul_onex needs Python" \
+		"3.11 or later. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "consul_onex needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version)." \
-		"Name another: make PYTHON=python3.12" >&2; exit 1; }
+		"Name another: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual" \
 		"environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Making .venv with $$($(PYTHON) --version) ..."

@@ -23,7 +23,7 @@ __all__ = ["CARD", "Call", "Safety", "Token"]
 CARD: Final = "consul_onex"
 """Where the card lies in `request.extensions`."""
 
-Token = SecretStr | Callable[[], SecretStr | None]
+Token = SecretStr | Callable[[], SecretStr | str | None]
 """A token, or where to get the current one before each request."""
 
 

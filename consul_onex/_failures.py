@@ -12,9 +12,9 @@ from ._faults import Blame, Fault, Outcome
 __all__ = ["fault_of_error", "tls_failure"]
 
 # A place in our own or in httpx's queue says nothing about the server.
-_OUR_QUEUE: Final = Fault(Outcome.NOT_SENT, Blame.CALLER)
+_OUR_QUEUE: Final = Fault(Outcome.NOT_SENT, Blame.UNCLEAR)
 _NOT_SENT: Final = Fault(Outcome.NOT_SENT, Blame.SERVER)
-_NOT_POSSIBLE: Final = Fault(Outcome.REJECTED, Blame.CALLER)
+_NOT_POSSIBLE: Final = Fault(Outcome.REJECTED, Blame.UNCLEAR)
 _LOST: Final = Fault(Outcome.MAYBE_APPLIED, Blame.SERVER)
 
 

@@ -47,7 +47,7 @@ class Blame(enum.Enum):
     """What an error says about the datacenter's health."""
 
     NOBODY = "nobody"  # Consul is well: it answered
-    CALLER = "caller"  # says nothing about Consul
+    UNCLEAR = "unclear"  # nothing: it is the caller's mistake, or will pass by itself
     SERVER = "server"
 
 
@@ -60,10 +60,11 @@ class Fault:
     error: type[ConsulStatusError] = ConsulStatusError
 
 
-_NOT_APPLIED = Fault(Outcome.NOT_APPLIED, Blame.SERVER, ServerError)
-_MAYBE_APPLIED = Fault(Outcome.MAYBE_APPLIED, Blame.SERVER, ServerError)
-_THROTTLED = Fault(Outcome.THROTTLED, Blame.CALLER, RateLimitedError)
-_MISTAKE = Fault(Outcome.REJECTED, Blame.CALLER, BadRequestError)
+# During an election an agent that is well says these at once, for a second or two. A circuit that
+# they opened would make half a minute's outage of it. (Without a leader for 7 s it says so.)
+_NOT_APPLIED = Fault(Outcome.NOT_APPLIED, Blame.UNCLEAR, ServerError)
+_THROTTLED = Fault(Outcome.THROTTLED, Blame.UNCLEAR, RateLimitedError)
+_MISTAKE = Fault(Outcome.REJECTED, Blame.UNCLEAR, BadRequestError)
 
 
 class _Row(NamedTuple):
@@ -72,12 +73,13 @@ class _Row(NamedTuple):
 
 
 # The first row whose text occurs in the answer decides. Every hop that forwards a request adds
-# "rpc error making call: ", so rows look for a part. The order matters: "failed to get conn ...
-# EOF" failed before the request left the agent, a bare EOF after.
+# "rpc error making call: ", so rows look for a part. What is not here may have been applied; so
+# may what failed with "EOF", "stream closed" or "leadership lost while committing log", but for
+# "failed to get conn: ... EOF", which failed before the request left the agent.
 _SERVER_ERRORS = (
     _Row("No cluster leader", Fault(Outcome.NOT_APPLIED, Blame.SERVER, NoLeaderError)),
-    _Row("node is not the leader", Fault(Outcome.NOT_APPLIED, Blame.SERVER, NoLeaderError)),
-    _Row("No known Consul servers", _NOT_APPLIED),
+    _Row("node is not the leader", Fault(Outcome.NOT_APPLIED, Blame.UNCLEAR, NoLeaderError)),
+    _Row("No known Consul servers", Fault(Outcome.NOT_APPLIED, Blame.SERVER, ServerError)),
     _Row("rpc error getting client", _NOT_APPLIED),
     _Row("failed to get conn", _NOT_APPLIED),
     _Row("lead thread didn't get connection", _NOT_APPLIED),
@@ -85,10 +87,10 @@ _SERVER_ERRORS = (
     _Row("rate limit exceeded", _THROTTLED),
     _Row("too many concurrent connections", _THROTTLED),
     _Row("operation rate limited", _THROTTLED),
-    _Row("No path to datacenter", Fault(Outcome.NO_PATH, Blame.CALLER, UnknownDatacenterError)),
-    _Row("invalid session", Fault(Outcome.REJECTED, Blame.CALLER, InvalidSessionError)),
-    _Row("failed session lookup", Fault(Outcome.REJECTED, Blame.CALLER, InvalidSessionError)),
-    _Row("does not have associated TTL", Fault(Outcome.REJECTED, Blame.CALLER, UnknownCheckError)),
+    _Row("No path to datacenter", Fault(Outcome.NO_PATH, Blame.UNCLEAR, UnknownDatacenterError)),
+    _Row("invalid session", Fault(Outcome.REJECTED, Blame.UNCLEAR, InvalidSessionError)),
+    _Row("failed session lookup", Fault(Outcome.REJECTED, Blame.UNCLEAR, InvalidSessionError)),
+    _Row("does not have associated TTL", Fault(Outcome.REJECTED, Blame.UNCLEAR, UnknownCheckError)),
     _Row("ACL not found", Fault(Outcome.REJECTED, Blame.NOBODY, PermissionDeniedError)),
     _Row("Permission denied", Fault(Outcome.REJECTED, Blame.NOBODY, PermissionDeniedError)),
     _Row("Session TTL '", _MISTAKE),
@@ -114,25 +116,16 @@ _SERVER_ERRORS = (
     _Row("user event exceeds configured limit", _MISTAKE),
     _Row("invalid config entry kind", _MISTAKE),
     _Row("failed to decompress snapshot", _MISTAKE),
-    _Row("leadership lost while committing log", _MAYBE_APPLIED),
-    _Row("raft is already shutdown", _MAYBE_APPLIED),
-    _Row("raft is already shutting down", _MAYBE_APPLIED),
-    _Row("rpc error making call", _MAYBE_APPLIED),
-    _Row("EOF", _MAYBE_APPLIED),
-    _Row("stream closed", _MAYBE_APPLIED),
-    _Row("broken pipe", _MAYBE_APPLIED),
-    _Row("connection reset", _MAYBE_APPLIED),
-    _Row("i/o timeout", _MAYBE_APPLIED),
-    _Row("i/o deadline", _MAYBE_APPLIED),
-    _Row("session shutdown", _MAYBE_APPLIED),
 )
 
 # A proxy's own statuses: there is no Consul behind it, or none that answers.
 _GATEWAY = {502, 503, 504}
+_NO_CONSUL = Fault(Outcome.MAYBE_APPLIED, Blame.SERVER, ServerError)
 
-# A text nobody has told us about may be a caller's mistake that a newer server words differently.
-# It does not count against the datacenter: one caller must not close the door for all.
-_UNKNOWN = Fault(Outcome.MAYBE_APPLIED, Blame.CALLER, ServerError)
+# A text nobody has told us about may be a caller's mistake that a newer server words differently,
+# or an election's. It does not count against the datacenter: one caller must not close the door
+# for all.
+_UNKNOWN = Fault(Outcome.MAYBE_APPLIED, Blame.UNCLEAR, ServerError)
 
 _ANSWERS = {
     status: Fault(Outcome.REJECTED, Blame.NOBODY, error)
@@ -163,7 +156,7 @@ def classify(status: int, text: str) -> Fault:
     for row in _SERVER_ERRORS:
         if row.text in text:
             return row.fault
-    return _MAYBE_APPLIED if status in _GATEWAY else _UNKNOWN
+    return _NO_CONSUL if status in _GATEWAY else _UNKNOWN
 
 
 def _classify_answer(status: int, text: str) -> Fault:

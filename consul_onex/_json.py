@@ -26,7 +26,7 @@ def _built(type_: Any) -> TypeAdapter[Any]:
     return TypeAdapter(type_)
 
 
-def dumped(obj: Any) -> bytes:
+def dumped(obj: Any, operation: str | None = None) -> bytes:
     """
     An object as JSON: anything pydantic can serialise. InvalidRequestError where it cannot.
 
@@ -38,7 +38,9 @@ def dumped(obj: Any) -> bytes:
         return content
     except (PydanticSerializationError, ValueError, RecursionError):
         pass
-    raise InvalidRequestError(f"this {type(obj).__name__} cannot be written as JSON")
+    raise InvalidRequestError(
+        f"this {type(obj).__name__} cannot be written as JSON", operation=operation
+    )
 
 
 def problem_of(error: ValidationError) -> str:

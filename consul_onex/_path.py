@@ -19,7 +19,9 @@ __all__ = ["Params", "key_path", "prefix_path", "query_string", "raw_path", "seg
 # httpx takes no longer URL, and Consul no longer request line than 1 MiB.
 _LONGEST: Final = 60_000
 
-_ELSEWHERE: Final = "such a key can only be reached through c.txn, whose keys are not part of a URL"
+_ELSEWHERE: Final = (
+    "only a transaction (PUT /v1/txn), whose keys are not part of a URL, can reach it"
+)
 
 _HALF_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

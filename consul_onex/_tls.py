@@ -53,17 +53,21 @@ class TLS:
                 )
 
     def context(self) -> ssl.SSLContext:
+        # Not create_default_context(), which has every session's keys written to SSLKEYLOGFILE.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
-            context = ssl.create_default_context(cafile=self.ca_file, capath=self.ca_path)
+            if self.ca_file is None and self.ca_path is None:
+                context.load_default_certs()
+            else:
+                context.load_verify_locations(self.ca_file, self.ca_path)
+            usable = True
         except (OSError, ssl.SSLError):
-            context = None
-        if context is None:
+            usable = False
+        if not usable:
             raise ConfigurationError(
                 "ca_file or ca_path (CONSUL_CACERT, CONSUL_CAPATH) holds no usable certificate",
                 setting="ca_file",
             )
-        # SSLKEYLOGFILE would have every session's keys written down.
-        context.keylog_filename = None  # type: ignore[assignment]
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

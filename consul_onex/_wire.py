@@ -12,7 +12,7 @@ import enum
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -213,6 +213,10 @@ class Wire:
         self.options = options
         self._params = {takes: self._view_params(takes) for takes in (Takes.READ, Takes.WRITE)}
         self._timeouts = self._timeouts_for(0.0)
+
+    def using(self, **changes: Any) -> Wire:
+        """The wire of another view: the same line, other options."""
+        return Wire(self.line, replace(self.options, **changes))
 
     async def read(
         self,

@@ -115,9 +115,9 @@ class ConsulClient:
     answers: unless the agent is on this machine, where not given.
 
     `layers` are the layers of resilience, outermost first, instead of the usual ones (see
-    `consul_onex.transport`); WholeBody and Authorize are always below them. `transport` is any
-    httpx transport instead of sockets; it is closed with the client. `settings` supplies what is
-    not given here.
+    `consul_onex.transport`) and their settings; WholeBody and Authorize are always below them.
+    `transport` is any httpx transport instead of sockets; it is closed with the client. `settings`
+    supplies what is not given here.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class ConsulClient:
         authorize = Authorize(
             _token(token, token_file, s), _basic(auth if auth is not None else s.auth)
         )
-        timeout = _seconds("timeout", _pick(timeout, s.timeout, Deadline.seconds))
+        deadline = _seconds("timeout", _pick(timeout, s.timeout, Deadline.seconds))
         whole = WholeBody(
             _seconds(
                 "attempt_timeout",
@@ -158,14 +158,14 @@ class ConsulClient:
         )
         bottom = transport
         if bottom is None:
-            bottom = Connections(
-                tls=tls.context, server_name=tls.server_name, socket=where.socket
-            )
-        resilience = _usual_layers(timeout, settings) if layers is None else list(layers)
+            bottom = Connections(tls=tls.context, server_name=tls.server_name, socket=where.socket)
+        resilience = _usual_layers(deadline, settings) if layers is None else list(layers)
         parts = _build(bottom, [*resilience, whole, authorize])
         secret = authorize.token is not None or authorize.basic is not None
         readable = "" if transport is not None else _who_can_read(where, tls, resilience)
-        self._core = _Core(parts, readable=readable)
+        self._core = _Core(parts, resilience, readable=readable)
+        if layers is not None and timeout is not None:
+            self._core.must_have(Deadline, "timeout")
         self._core.warn_of_readers(secret)
         line = Line(
             parts[-1],
@@ -181,6 +181,7 @@ class ConsulClient:
             consistency=_consistency(consistency or s.consistency or Consistency.DEFAULT),
             namespace=_name("namespace", namespace or s.namespace),
             partition=_name("partition", partition or s.partition),
+            timeout=deadline if timeout is not None else None,
             wait=Cursor(_pick(wait, s.wait, 60.0)).wait,
         )
         self._wire = Wire(line, options)
@@ -209,6 +210,9 @@ class ConsulClient:
         return cls(settings=ConsulSettings(**fields), **others)
 
     def __repr__(self) -> str:
+        if "_wire" not in vars(self):
+            # A traceback that shows locals asks in the middle of the constructor.
+            return "<ConsulClient>"
         options = self._wire.options
         datacenter = f" datacenter={options.datacenter}" if options.datacenter else ""
         return f"<ConsulClient {self._wire.line.base}{datacenter}>"
@@ -292,6 +296,7 @@ class ConsulClient:
             options = replace(options, partition=_name("partition", partition))
         if not isinstance(timeout, _Keep):
             timeout = None if timeout is None else _seconds("timeout", timeout)
+            self._core.must_have(Deadline, "timeout")
             options = replace(options, timeout=timeout)
         if not isinstance(wait, _Keep):
             options = replace(options, wait=Cursor(wait).wait)
@@ -300,6 +305,7 @@ class ConsulClient:
                 raise ConfigurationError("failover is a list of datacenters", setting="failover")
             if not all(failover):
                 raise ConfigurationError("failover has a name that is empty", setting="failover")
+            self._core.must_have(Datacenters, "failover")
             names = tuple(_name("failover", name) or "" for name in failover)
             options = replace(options, failover=names)
         view = object.__new__(type(self))
@@ -319,6 +325,8 @@ class ConsulClient:
             raise InvalidRequestError("a watch takes a method and its arguments: c.kv.get, 'key'")
         if "cursor" in kwargs:
             raise InvalidRequestError("a watch has a cursor of its own")
+        if "cursor" not in inspect.signature(read).parameters:
+            raise InvalidRequestError("this cannot be watched: it takes no cursor")
         follow = cast(Callable[..., Awaitable[T]], read)
         return Watch(
             lambda cursor: follow(*args, **kwargs, cursor=cursor), wait=self._wire.options.wait
@@ -392,9 +400,20 @@ class ConsulClient:
 class _Core:
     """What a client shares with its views, besides the line."""
 
-    def __init__(self, parts: list[httpx.AsyncBaseTransport], *, readable: str) -> None:
+    def __init__(
+        self, parts: list[httpx.AsyncBaseTransport], layers: list[Layer], *, readable: str
+    ) -> None:
         self.parts = parts
+        self._layers = layers
         self._readable = readable
+
+    def must_have(self, layer: type[Layer], setting: str) -> None:
+        """Refuse an option that nothing would heed."""
+        if not any(isinstance(one, layer) for one in self._layers):
+            raise ConfigurationError(
+                f"{setting} needs the layer {layer.__name__}, which is not among this client's",
+                setting=setting,
+            )
 
     def warn_of_readers(self, secret: bool) -> None:
         """Warn, once, when there is a token and others could read it."""
@@ -489,7 +508,13 @@ def _token(
 def _basic(auth: str | SecretStr | None) -> SecretStr | None:
     if auth is not None and not isinstance(auth, SecretStr):
         raise ConfigurationError("auth is a str or a SecretStr", setting="auth")
-    return auth if auth is not None and auth.get_secret_value() else None
+    if auth is None or not auth.get_secret_value():
+        return None
+    if any("\ud800" <= character <= "\udfff" for character in auth.get_secret_value()):
+        raise ConfigurationError(
+            "auth has a lone surrogate, which UTF-8 cannot say", setting="auth"
+        )
+    return auth
 
 
 def _who_can_read(where: Address, tls: TLS, layers: list[Layer]) -> str:

@@ -20,7 +20,10 @@ class Consistency(enum.Enum):
     """
 
     DEFAULT = "default"
-    """The leader answers. For a moment after a partition, an old leader may answer too."""
+    """
+    The leader answers. For a moment after a partition, an old leader may answer too; and a server
+    that was restarted may, for a moment, answer as if it were empty.
+    """
     CONSISTENT = "consistent"
     """The leader answers once a majority has confirmed that it still leads. One round trip more."""
     STALE = "stale"

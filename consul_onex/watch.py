@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -23,6 +24,8 @@ from .errors import (
 from .query import Cursor
 
 __all__ = ["Watch"]
+
+log = logging.getLogger("consul_onex")
 
 T = TypeVar("T")
 
@@ -64,7 +67,8 @@ class Watch(Generic[T]):
 
     `resynchronised` says whether the value delivered last came after a break in Consul's history
     (a restored snapshot, a wiped agent, another datacenter); `failures` how many reads in a row
-    have failed just now.
+    have failed just now. An agent that is wiped between two steps, while nobody reads, is noticed
+    when the next step's `wait` is over.
     """
 
     def __init__(
@@ -144,16 +148,19 @@ class Watch(Generic[T]):
     async def _endure(self, error: ConsulError) -> None:
         """Wait out an error that passes; raise any other."""
         self.failures += 1
-        if isinstance(error, PermissionDeniedError):
-            if self._refused_since is None:
-                self._refused_since = self._now()
-            if self._now() - self._refused_since >= _REFUSAL_LASTS:
-                self._refused_since = None
-                raise error
-        elif not isinstance(error, _PASSING):
+        if not self._passes(error):
+            self.failures, self._refused_since = 0, None
             raise error
         cap = min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 16), _LONGEST_PAUSE)
         await self._sleep(self._dice() * cap)
+
+    def _passes(self, error: ConsulError) -> bool:
+        if not isinstance(error, PermissionDeniedError):
+            return isinstance(error, _PASSING)
+        if self._refused_since is None:
+            self._refused_since = self._now()
+            log.warning("a watch is refused, and asks again for %g s: %s", _REFUSAL_LASTS, error)
+        return self._now() - self._refused_since < _REFUSAL_LASTS
 
 
 class _Pace:

@@ -15,7 +15,7 @@ from .._path import Params, key_path, prefix_path
 from .._wire import Wire
 from ..errors import InvalidRequestError
 from ..models.kv import KVPair
-from ..query import Cursor
+from ..query import Consistency, Cursor
 from ..watch import Watch
 
 __all__ = ["KV"]
@@ -130,7 +130,7 @@ class KV:
 
         As `put` in everything else; `KVPair.json()` and `.parse(T)` read it back.
         """
-        return await self.put(key, dumped(obj), flags=flags, cas=cas)
+        return await self.put(key, dumped(obj, "kv.put_json"), flags=flags, cas=cas)
 
     async def delete(self, key: str, *, cas: int | None = None) -> bool:
         """
@@ -185,7 +185,7 @@ class KV:
         self, key: str, session: str, value: bytes | str = b"", *, flags: int = 0
     ) -> bool:
         """
-        Lock a key for a session, and write its value.
+        Lock a key for a session, and write its value (an empty one, where none is given).
 
         False when another session holds it, or held it until a moment ago (its lock-delay). True
         when this session holds it, also when it did before. InvalidSessionError when the session
@@ -212,13 +212,15 @@ class KV:
         Unlock a key, if this session holds it. Returns whether it did.
 
         Consul writes the request's body over the value. So, unless given, value and flags are
-        read first and written back as they are.
+        read first (consistently, since a server that was just restarted may say that there is no
+        such key) and written back as they are.
 
         PUT /v1/kv/:key?release  https://developer.hashicorp.com/consul/api-docs/kv#release
         """
         params = [("release", _text("session", session))]
         if value is None or flags is None:
-            pair = await self.get(key)
+            fresh = KV(self._wire.using(consistency=Consistency.CONSISTENT))
+            pair = await fresh.get(key)
             if pair is None or pair.session != session:
                 return False
             value = pair.value if value is None else value
@@ -255,7 +257,7 @@ class KV:
             if await self.put(key, value, flags=flags, cas=cas):
                 return value
             # Whoever lost together would otherwise meet again at once.
-            await self._sleep(self._dice() * min(0.005 * 2.0**tries, 0.5))
+            await self._sleep(self._dice() * min(0.02 * 2.0**tries, 1.0))
             tries = min(tries + 1, 16)
 
     def watch(self, key: str) -> Watch[KVPair | None]:

@@ -47,12 +47,13 @@ class AuthorizeTransport(httpx.AsyncBaseTransport):
         token = call_of(request).token or self._authorize.token
         if token is None and self._authorize.basic is None:
             return await self._inner.handle_async_request(request)
-        # No secret is ever in a local variable: those show in tracebacks.
+        # No secret is ever in a local variable: those show in tracebacks. A second header of the
+        # same name would be Consul's to choose from.
         return await self._inner.handle_async_request(
             httpx.Request(
                 request.method,
                 request.url,
-                headers=[*request.headers.raw, *_credentials(token, self._authorize.basic)],
+                headers=_with(request.headers.raw, _credentials(token, self._authorize.basic)),
                 stream=request.stream,
                 extensions=request.extensions,
             )
@@ -68,3 +69,10 @@ def _credentials(token: Token | None, basic: SecretStr | None) -> list[tuple[byt
         encoded = base64.b64encode(basic.get_secret_value().encode())
         headers.append((b"Authorization", b"Basic " + encoded))
     return headers
+
+
+def _with(
+    headers: list[tuple[bytes, bytes]], credentials: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    ours = {name.lower() for name, _ in credentials}
+    return [*(pair for pair in headers if pair[0].lower() not in ours), *credentials]

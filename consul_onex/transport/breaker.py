@@ -32,12 +32,13 @@ class Breaker:
     as long again. Each datacenter has its own circuit, `consul.dc1` and so on, and
     `consul.default` for the agent's own.
 
-    A failure is a connection that broke, a time-out of one attempt, a 5xx that is the server's
-    own doing. Answers are none, whatever they say: 4xx, 429 and the 500s that a caller's mistake
-    causes. Neither is a cancelled call. Blocking queries count, but are never the one call that
-    tries: they could hold that place for minutes. Two kinds of calls pass without being counted:
-    those that keep a session or a check alive, since refusing them would lose locks, and those of
-    a watch, which waits between failures by itself and would hear of a recovery late.
+    A failure is a connection that broke, a time-out of one attempt, a 500 that says there is no
+    leader or no server, a 502 to 504. Answers are none, whatever they say: 4xx, 429 and the 500s
+    that a caller's mistake or an election in progress causes. Neither is a cancelled call.
+    Blocking queries count, but are never the one call that tries: they could hold that place for
+    minutes. Two kinds of calls pass without being counted: those that keep a session or a check
+    alive, since refusing them would lose locks, and those of a watch, which waits between failures
+    by itself and would hear of a recovery late.
     """
 
     failures: int = 5
@@ -81,7 +82,7 @@ class Circuit:
     makes the tickets before it void, so a late answer from an older state changes nothing.
     """
 
-    def __init__(self, name: str, *, failures: int = 5, reset_after: float = 30.0) -> None:
+    def __init__(self, name: str, *, failures: int, reset_after: float) -> None:
         self.name = name
         self.state = CircuitState.CLOSED
         self._threshold = failures
@@ -106,14 +107,11 @@ class Circuit:
         """
         if self.state is CircuitState.CLOSED:
             return self._epoch
-        if self.state is not CircuitState.ISOLATED and probe:
-            # A trial that has not been reported after so long is lost with whoever ran it.
-            due = now - self._since >= self._reset_after
-            if due and (self.state is CircuitState.OPEN or self._probing):
-                self._enter(CircuitState.HALF_OPEN, now)
-            if self.state is CircuitState.HALF_OPEN and not self._probing:
-                self._probing, self._since = True, now
-                return self._epoch
+        if self.state is CircuitState.OPEN and probe and now - self._since >= self._reset_after:
+            self._enter(CircuitState.HALF_OPEN, now)
+        if self.state is CircuitState.HALF_OPEN and probe and not self._probing:
+            self._probing = True
+            return self._epoch
         self._refused += 1
         raise self._refusal(now)
 
@@ -185,7 +183,7 @@ class BreakerTransport(httpx.AsyncBaseTransport):
         circuit = self._circuit(call.datacenter or _named(request.url))
         ticket = self._admit(circuit, call)
         # Whatever ends this call, the ticket is handed in exactly once.
-        blame = Blame.CALLER
+        blame = Blame.UNCLEAR
         try:
             response = await self._inner.handle_async_request(request)
             blame = await _blame(response)

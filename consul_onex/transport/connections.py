@@ -13,6 +13,7 @@ import httpcore
 import httpx
 
 from ..errors import ClientClosedError
+from ._network import Network
 
 __all__ = ["ConnectionStatistics", "Connections"]
 
@@ -36,9 +37,55 @@ class ConnectionStatistics:
     opened: int
 
 
+class _Connection:
+    """One of httpcore's connections, and the network below it."""
+
+    def __init__(
+        self,
+        origin: _Origin,
+        ssl_context: ssl.SSLContext | None,
+        keepalive: float,
+        socket: str | None,
+    ) -> None:
+        self._network = Network()
+        self._http = httpcore.AsyncHTTPConnection(
+            httpcore.Origin(*origin),
+            ssl_context=ssl_context,
+            keepalive_expiry=keepalive,
+            uds=socket,
+            network_backend=self._network,
+        )
+
+    @property
+    def connected(self) -> bool:
+        return self._network.connected
+
+    @property
+    def idle(self) -> bool:
+        return self._http.is_idle()
+
+    @property
+    def expired(self) -> bool:
+        """Idle for too long, or closed by the server meanwhile."""
+        return self._http.has_expired()
+
+    async def send(self, request: httpcore.Request, *, has_body: bool) -> httpcore.Response:
+        self._network.holds_head = has_body
+        return await self._http.handle_async_request(request)
+
+    async def hang_up(self) -> None:
+        """Close the socket; who reads from it gets an error."""
+        await self._http.aclose()
+        await self._network.aclose()
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.hang_up()
+
+
 class _Idle(NamedTuple):
     since: float
-    connection: httpcore.AsyncHTTPConnection
+    connection: _Connection
 
 
 class Connections(httpx.AsyncBaseTransport):
@@ -72,7 +119,8 @@ class Connections(httpx.AsyncBaseTransport):
         self._keepalive = keepalive
         self._now = now
         self._idle: dict[_Origin, deque[_Idle]] = {}
-        self._active: set[httpcore.AsyncHTTPConnection] = set()
+        self._active: set[_Connection] = set()
+        self._opening: set[anyio.CancelScope] = set()
         self._opened = 0
         self._closed = False
 
@@ -89,32 +137,48 @@ class Connections(httpx.AsyncBaseTransport):
             url.raw_scheme, url.raw_host, url.port or _DEFAULT_PORTS.get(url.raw_scheme, 0)
         )
         if origin.scheme not in _DEFAULT_PORTS:
-            raise httpx.UnsupportedProtocol("only http and https", request=request)
+            raise httpx.UnsupportedProtocol("only http and https")
         connection = await self._take(origin)
         self._active.add(connection)
+        if connection.connected:
+            return await self._send(connection, origin, request)
+        # A connection that is not there yet cannot be closed; what opens it is cancelled instead.
+        with anyio.CancelScope() as opening:
+            self._opening.add(opening)
+            try:
+                return await self._send(connection, origin, request)
+            finally:
+                self._opening.discard(opening)
+        kind = httpx.ReadError if connection.connected else httpx.ConnectError
+        raise kind("these connections were closed")
+
+    async def _send(
+        self, connection: _Connection, origin: _Origin, request: httpx.Request
+    ) -> httpx.Response:
         failure: httpx.TransportError
         try:
-            response = await connection.handle_async_request(
+            response = await connection.send(
                 httpcore.Request(
                     request.method,
                     httpcore.URL(
                         scheme=origin.scheme,
                         host=origin.host,
                         port=origin.port,
-                        target=url.raw_path,
+                        target=request.url.raw_path,
                     ),
                     headers=request.headers.raw,
                     content=_outgoing(request.stream),
                     extensions=self._extensions(request),
-                )
+                ),
+                has_body=request.method != "GET" and _announces_body(request),
             )
         except httpcore.ConnectionNotAvailable:
             # Closed by aclose() after it was taken, and before anything was sent.
             await self.discard(connection)
-            failure = httpx.ConnectError("this connection was closed", request=request)
+            failure = httpx.ConnectError("this connection was closed")
         except _HTTPCORE_ERRORS as error:
             await self.discard(connection)
-            failure = _translated(error, request)
+            failure = _translated(error)
         except BaseException as error:  # noqa: BLE001
             await self.discard(connection)
             # The frames below hold the token's header in their locals.
@@ -123,7 +187,7 @@ class Connections(httpx.AsyncBaseTransport):
             return httpx.Response(
                 response.status,
                 headers=response.headers,
-                stream=_Body(self, origin, connection, response, request),
+                stream=_Body(self, origin, connection, response),
                 extensions=response.extensions,
             )
         # Raised out here, it does not carry httpcore's frames along as its context.
@@ -135,34 +199,30 @@ class Connections(httpx.AsyncBaseTransport):
             extensions["sni_hostname"] = self._server_name
         return extensions
 
-    async def _take(self, origin: _Origin) -> httpcore.AsyncHTTPConnection:
+    async def _take(self, origin: _Origin) -> _Connection:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop().connection
-            # Expired, or closed by the server while it lay here.
-            if not connection.has_expired():
+            if not connection.expired:
                 return connection
-            await _close(connection)
+            await connection.aclose()
         if self._closed:
             raise ClientClosedError("these connections are closed")
+        ssl_context = self._context() if origin.scheme == b"https" else None
         self._opened += 1
-        return httpcore.AsyncHTTPConnection(
-            httpcore.Origin(*origin),
-            ssl_context=self._context() if origin.scheme == b"https" else None,
-            keepalive_expiry=self._keepalive,
-            uds=self._socket if origin == _LOCALHOST else None,
-        )
+        socket = self._socket if origin == _LOCALHOST else None
+        return _Connection(origin, ssl_context, self._keepalive, socket)
 
     def _context(self) -> ssl.SSLContext:
         if self._tls_context is None:
             self._tls_context = self._tls()
         return self._tls_context
 
-    async def give_back(self, origin: _Origin, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def give_back(self, origin: _Origin, connection: _Connection) -> None:
         """Keep a connection for the next request, if it can take one."""
         self._active.discard(connection)
-        if self._closed or not connection.is_idle():
-            await _close(connection)
+        if self._closed or not connection.idle:
+            await connection.aclose()
             return
         now = self._now()
         idle = self._idle.setdefault(origin, deque())
@@ -170,27 +230,24 @@ class Connections(httpx.AsyncBaseTransport):
         # The last one back is the first one out, so the oldest lie at the other end. One is
         # looked at each time: as many leave as come.
         if idle[0].since + self._keepalive < now:
-            await _close(idle.popleft().connection)
+            await idle.popleft().connection.aclose()
 
-    async def discard(self, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def discard(self, connection: _Connection) -> None:
         """Close a connection that can take no further request."""
         self._active.discard(connection)
-        await _close(connection)
+        await connection.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; requests in flight on them fail."""
         self._closed = True
-        connections = [*self._active]
+        for opening in self._opening:
+            opening.cancel()
+        connections = [connection for connection in self._active if connection.connected]
         for idle in self._idle.values():
             connections += [entry.connection for entry in idle]
             idle.clear()
         for connection in connections:
-            await _close(connection)
-
-
-async def _close(connection: httpcore.AsyncHTTPConnection) -> None:
-    with anyio.CancelScope(shield=True):
-        await connection.aclose()
+            await connection.aclose()
 
 
 class _Outgoing:
@@ -213,6 +270,10 @@ class _Outgoing:
         raise StopAsyncIteration
 
 
+def _announces_body(request: httpx.Request) -> bool:
+    return bool(request.headers.get("content-length", "0") != "0")
+
+
 def _outgoing(body: Any) -> Any:
     return _Outgoing(body) if isinstance(body, httpx.ByteStream) else body
 
@@ -229,15 +290,13 @@ class _Body(httpx.AsyncByteStream):
         self,
         connections: Connections,
         origin: _Origin,
-        connection: httpcore.AsyncHTTPConnection,
+        connection: _Connection,
         response: httpcore.Response,
-        request: httpx.Request,
     ) -> None:
         self._connections = connections
         self._origin = origin
         self._connection = connection
         self._response = response
-        self._request = request
         self._chunks: AsyncIterator[bytes] | None = None
         self._read = False
         self._closed = False
@@ -257,7 +316,7 @@ class _Body(httpx.AsyncByteStream):
             raise
         except _HTTPCORE_ERRORS as error:
             self._chunks = None
-            failure = _translated(error, self._request)
+            failure = _translated(error)
         except BaseException as error:  # noqa: BLE001
             self._chunks = None
             raise error.with_traceback(None)  # noqa: B904
@@ -279,7 +338,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def _break_off(self, chunks: AsyncIterator[bytes]) -> None:
         # On a closed connection the generators below end by their own error, all the way down.
-        await self._connection.aclose()
+        await self._connection.hang_up()
         try:
             while True:
                 await anext(chunks)
@@ -287,21 +346,24 @@ class _Body(httpx.AsyncByteStream):
             pass
 
 
-# httpcore and httpx call their errors alike.
+# httpcore and httpx call their errors alike. On asyncio, httpcore lets TLS's own through: a server
+# refuses a client's certificate only after the handshake.
 _HTTPCORE_ERRORS: Final = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
+    ssl.SSLError,
 )
 
 
-def _translated(error: Exception, request: httpx.Request) -> httpx.TransportError:
+def _translated(error: Exception) -> httpx.TransportError:
     """
     The same error in httpx's words, without the frames it came through.
 
-    Of its causes only the innermost is kept: what the operating system or TLS said.
+    Of its causes only the innermost is kept: what the operating system or TLS said. Nor does it
+    hold the request, which has the token; an httpx client puts its own there.
     """
     kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.TransportError)
     root: BaseException = error
@@ -311,7 +373,7 @@ def _translated(error: Exception, request: httpx.Request) -> httpx.TransportErro
     if isinstance(error, httpcore.LocalProtocolError):
         # h11 quotes the header it does not like.
         text = "the request cannot be sent as it is"
-    translated = kind(text, request=request)
+    translated = kind(text)
     if isinstance(root, OSError):
         root.__traceback__ = root.__cause__ = root.__context__ = None
         translated.__cause__ = root

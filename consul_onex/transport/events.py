@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from ..events import CallEnded, CallStarted, CircuitChanged, Event, Hook, Retrying
+from ..events import CallEnded, CallStarted, Event, Hook, Retrying
 from ._layer import call_of
 
 __all__ = ["Events", "log_event"]

@@ -122,7 +122,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
             else:
                 # Whatever is below 500 is an answer, but for "not so fast".
                 if response.status_code < 500 and response.status_code != 429:
-                    self._earn(call)
+                    self._earn()
                     return response
                 fault = await fault_of_answer(response)
                 pause = self._decide(call, request, fault, retry_after(response))
@@ -173,10 +173,8 @@ class RetryTransport(httpx.AsyncBaseTransport):
             )
         return outcome in _CERTAIN
 
-    def _earn(self, call: Call) -> None:
-        # A retry that succeeds was worth it and gives back what it took.
-        earned = 1 if call.attempts == 1 else 10
-        self._budget = min(self._retry.budget * 10, self._budget + earned)
+    def _earn(self) -> None:
+        self._budget = min(self._retry.budget * 10, self._budget + 1)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

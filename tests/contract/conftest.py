@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
 import anyio
@@ -12,6 +12,9 @@ import pytest
 from consul_onex import ConsulClient
 from consul_onex.transport import Connections
 from tests.support.agents import Agent
+
+NewSession = Callable[..., Awaitable[str]]
+"""Creates a session with these options, and returns its id."""
 
 
 class Recorder(httpx.AsyncBaseTransport):
@@ -80,7 +83,7 @@ async def observed(agent: Agent, recorder: Recorder) -> AsyncIterator[ConsulClie
 
 
 @pytest.fixture
-async def session(c: ConsulClient) -> AsyncIterator[Callable[..., object]]:
+async def new_session(c: ConsulClient) -> AsyncIterator[NewSession]:
     """Makes sessions, and destroys them afterwards."""
     made: list[str] = []
 
@@ -90,5 +93,5 @@ async def session(c: ConsulClient) -> AsyncIterator[Callable[..., object]]:
         return made[-1]
 
     yield create
-    for one in made:
-        await c.request("PUT", f"/v1/session/destroy/{one}")
+    for session in made:
+        await c.request("PUT", f"/v1/session/destroy/{session}")

@@ -1,0 +1,88 @@
+"""The network below one connection, through httpcore's seam for it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from typing import Any, Final
+
+import httpcore
+
+__all__ = ["Network"]
+
+_ANYIO: Final = httpcore.AnyIOBackend()
+
+
+class Network(httpcore.AsyncNetworkBackend):
+    """
+    Opens the one stream of one connection, and can always close it: httpcore loses track of a
+    stream when it is cancelled in the middle of a TLS handshake.
+
+    It also sends the head of a request together with its body. Apart, a server that refuses the
+    head hangs up before the body is there, and what it said is lost.
+    """
+
+    def __init__(self) -> None:
+        self._opened: httpcore.AsyncNetworkStream | None = None
+        self.holds_head = False
+        """Whether the next write is a head whose body follows."""
+
+    @property
+    def connected(self) -> bool:
+        return self._opened is not None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        self._opened = await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Stream(self._opened, self)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        self._opened = await _ANYIO.connect_unix_socket(path, timeout, socket_options)
+        return _Stream(self._opened, self)
+
+    async def aclose(self) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream, network: Network) -> None:
+        self._stream = stream
+        self._network = network
+        self._head = b""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self._network.holds_head:
+            self._network.holds_head, self._head = False, buffer
+            return
+        buffer, self._head = self._head + buffer, b""
+        await self._stream.write(buffer, timeout)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return _Stream(stream, self._network)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

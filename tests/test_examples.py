@@ -1,0 +1,152 @@
+"""The examples and the demo run as they stand, and print what they say they print."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.support.agents import Agent, Datacenters, clean_environment
+
+ROOT = Path(__file__).resolve().parents[1]
+
+WITH_AN_AGENT = {
+    "choose_your_layers": """\
+        kv.put -> 200 (1 attempt)
+        kv.delete -> 200 (1 attempt)
+        kv.get -> 404 (1 attempt)
+        consul.default is closed
+        """,
+    "configure_from_the_environment": """\
+        <ConsulClient ADDRESS datacenter=dc1>
+        knows: ['dc1']
+        look at: CONSUL_TIMEOUT
+        because: CONSUL_TIMEOUT cannot be used: input should be a valid number, unable to parse \
+string as a number
+        """,
+    "count_with_compare_and_set": """\
+        counted: 10
+        fresh: True
+        stale: False
+        """,
+    "put_and_get": """\
+        bytes: b'{"open":8,"close":20}'
+        json:  {'open': 8, 'close': 20}
+        typed: 20
+        listed: examples/shop/hours
+        listed: examples/shop/name
+        afterwards: None
+        """,
+    "watch_a_key": """\
+        now: good morning
+        now: good evening
+        now: (no such key)
+        """,
+}
+WITH_NONE = {
+    "mock_with_respx": """\
+        red grey red
+        kv.get: Consul answered 500: No cluster leader; gave up after 2 attempts
+        6 requests
+        """,
+}
+WITH_TWO_DATACENTERS = {
+    "use_two_datacenters": """\
+        known: dc1, dc2
+        read: dc1
+        read: dc2
+        answered by: dc2
+        """,
+}
+
+
+def run(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=ROOT,
+        env={**clean_environment(), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", WITH_AN_AGENT)
+def test_an_example_prints_what_it_should_and_cleans_up(name: str, agent: Agent) -> None:
+    printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR=agent.url)
+
+    assert printed.replace(agent.url, "ADDRESS") == dedent(WITH_AN_AGENT[name])
+    assert agent.request("GET", "/v1/kv/examples/?keys").status == 404
+
+
+@pytest.mark.parametrize("name", WITH_NONE)
+def test_the_mocked_example_needs_no_agent(name: str) -> None:
+    printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR="http://127.0.0.1:1")
+
+    assert printed == dedent(WITH_NONE[name])
+
+
+@pytest.mark.parametrize("name", WITH_TWO_DATACENTERS)
+def test_an_example_reads_from_two_datacenters(name: str, datacenters: Datacenters) -> None:
+    printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR=datacenters.dc1.url)
+
+    assert printed == dedent(WITH_TWO_DATACENTERS[name])
+
+
+def test_no_example_is_forgotten_here() -> None:
+    tested = {*WITH_AN_AGENT, *WITH_NONE, *WITH_TWO_DATACENTERS}
+
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_an_example_is_short_and_says_what_it_needs(path: Path) -> None:
+    source = path.read_text()
+    header = re.match(r"# /// script\n((?:# .*\n)+)# ///\n\"\"\"", source)
+    assert header is not None
+    script = tomllib.loads(re.sub(r"^# ", "", header[1], flags=re.MULTILINE))
+
+    assert script["requires-python"] == ">=3.11"
+    imported = {"respx"} if "import respx" in source else set()
+    assert set(script["dependencies"]) == {"consul-onex", *imported}
+    assert 15 <= source.count("\n") <= 40
+
+
+def test_the_demo_tells_its_story_and_cleans_up(agent: Agent) -> None:
+    printed = run("-m", "tests.demo", CONSUL_HTTP_ADDR=agent.url)
+
+    assert printed.startswith(f"<ConsulClient {agent.url}>\n")
+    assert "\n'gold'\n" in printed
+    assert printed.count("\n") <= 25
+    folder = re.search(r'"(demo-[0-9a-f]{4}/)', printed)
+    assert folder is not None
+    assert agent.request("GET", f"/v1/kv/{folder[1]}?keys").status == 404
+
+
+def test_the_demo_starts_a_consul_of_its_own(consul_binary: Path) -> None:
+    printed = run("-m", "tests.demo", CONSUL_BIN=str(consul_binary))
+
+    assert printed.startswith("A Consul of our own is running at http://127.0.0.1:")
+    assert "\n'gold'\n" in printed
+
+
+def test_the_demo_fails_where_no_consul_answers() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.demo"],
+        cwd=ROOT,
+        env={**clean_environment(), "CONSUL_HTTP_ADDR": "http://127.0.0.1:1:1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The demo failed. CONSUL_HTTP_ADDR has")

@@ -1,0 +1,216 @@
+"""Who may import whom: a module looks down only, and the house has few doors to the outside."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import consul_onex
+
+PACKAGE = Path(consul_onex.__file__).parent
+NAME: Final = "consul_onex"
+
+# From low to high. A package stands for all of its rooms.
+FLOORS: Final = {
+    "the ground floor": {
+        *("errors", "events", "query", "models"),
+        *("_address", "_call", "_duration", "_faults", "_json", "_numbers", "_path", "_tls"),
+        *("_token", "_version"),
+    },
+    "the mezzanine": {"_failures"},
+    "the first floor": {"transport", "_wire", "watch"},
+    "the second floor": {"api"},
+    "the third floor": {"settings", "client"},
+}
+
+# What others of the same floor may import, who they are, and why.
+PAIRS: Final = {
+    "errors": (
+        {
+            *("_address", "_duration", "_faults", "_json", "_numbers", "_path", "_tls", "_token"),
+            *("query", "models.kv"),
+        },
+        "what they refuse they refuse with an error of the tree",
+    ),
+    "events": ({"_call"}, "the card hands on the events of its call"),
+    "_call": ({"_token"}, "the card says what can be a token"),
+    "_numbers": ({"query"}, "a cursor's wait is a number that a caller gives"),
+    "_json": ({"models.kv"}, "a value is decoded as an answer is"),
+    "models._base": ({"models.kv"}, "every file of models reads Consul's habits from there"),
+    "transport._layer": (
+        {
+            *("transport.authorize", "transport.body", "transport.breaker"),
+            *("transport.datacenter", "transport.deadline", "transport.events"),
+            *("transport.limit", "transport.retry"),
+        },
+        "what all layers need to know of a request and an error",
+    ),
+    "transport._network": ({"transport.connections"}, "the sockets below its connections"),
+    "settings": ({"client"}, "from_env reads them; imported when it is called"),
+}
+
+# Both event loops, no threads, and a clock that is an argument.
+NOWHERE: Final = {
+    "asyncio",
+    "trio",
+    "threading",
+    "_thread",
+    "concurrent",
+    "multiprocessing",
+    "time",
+}
+
+ONLY_IN: Final = {
+    "httpx": {"transport", "_failures", "_wire", "client"},
+    "httpcore": {"transport"},
+    "anyio": {"transport", "_wire", "watch", "api.kv"},
+    "pydantic_settings": {"settings"},
+}
+
+
+def module_of(file: Path) -> str:
+    """The dotted name of a file below the package; a door has its package's, the front door ""."""
+    parts = file.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(file: Path, source: str) -> Iterator[tuple[int, str]]:
+    """The line and the absolute name of everything a file imports, wherever it does."""
+    here = [NAME, *file.parent.parts]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            stem = [*base, *([node.module] if node.module else [])]
+            for alias in node.names:
+                yield node.lineno, ".".join([*stem, alias.name])
+
+
+def floor_of(module: str) -> str | None:
+    head = module.partition(".")[0]
+    return next((name for name, rooms in FLOORS.items() if head in rooms), None)
+
+
+def is_in(module: str, places: set[str]) -> bool:
+    return any(module == place or module.startswith(place + ".") for place in places)
+
+
+def problem_of(module: str, target: str, modules: set[str]) -> str | None:
+    """What is wrong with an import, if something is."""
+    first = target.partition(".")[0]
+    if first != NAME:
+        if first in NOWHERE:
+            return f"imports {first}, which nothing here may"
+        if first in ONLY_IN and not is_in(module, ONLY_IN[first]):
+            return f"imports {first}, which only {', '.join(sorted(ONLY_IN[first]))} may"
+        return None
+    # A name from a module, or the module itself: the longest part that is a file.
+    room = target.removeprefix(NAME).removeprefix(".")
+    while room and room not in modules:
+        room = room.rpartition(".")[0]
+    if module == "":
+        return None
+    if room == "":
+        return "imports the front door"
+    mine, theirs = floor_of(module), floor_of(room)
+    order = list(FLOORS)
+    if mine is None or theirs is None:
+        return f"{module if mine is None else room} is on no floor: give it a place in FLOORS"
+    if order.index(theirs) > order.index(mine):
+        return f"is on {mine} and imports {room}, which is above it, on {theirs}"
+    at_its_own_door = room.startswith(module + ".")
+    listed = module in PAIRS.get(room, (set(), ""))[0]
+    if mine == theirs and not at_its_own_door and not listed:
+        return f"imports {room}, which is on {mine} as well; PAIRS does not list the two"
+    return None
+
+
+def problems(file: Path, source: str, modules: set[str]) -> list[str]:
+    """What is wrong with a file's imports, with its lines. `file` is relative to the package."""
+    found = [
+        (line, problem_of(module_of(file), target, modules))
+        for line, target in imports(file, source)
+    ]
+    return [f"{NAME}/{file.as_posix()}:{line}: {problem}" for line, problem in found if problem]
+
+
+FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
+MODULES = {module_of(file) for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_module_looks_down_only(file: Path) -> None:
+    found = problems(file, (PACKAGE / file).read_text("utf-8"), MODULES)
+
+    assert found == []
+
+
+def test_each_listed_pair_is_there() -> None:
+    used = {
+        (module_of(file), name)
+        for file in FILES
+        for _, target in imports(file, (PACKAGE / file).read_text("utf-8"))
+        for name in PAIRS
+        if target.startswith(f"{NAME}.{name}.") or target == f"{NAME}.{name}"
+    }
+
+    unused = {(one, name) for name, (who, _) in PAIRS.items() for one in who} - used
+    assert unused == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "problem"),
+    [
+        ("query.py", "from .client import ConsulClient", "imports client, which is above it"),
+        ("query.py", "from . import _wire", "imports _wire, which is above it"),
+        ("_path.py", "from consul_onex import client", "imports client, which is above it"),
+        ("_path.py", "import consul_onex.api.kv", "imports api.kv, which is above it"),
+        ("watch.py", "from ._wire import Wire", "PAIRS does not list the two"),
+        ("_wire.py", "from .transport import Retry", "PAIRS does not list the two"),
+        ("transport/retry.py", "from .breaker import Circuit", "PAIRS does not list the two"),
+        ("transport/retry.py", "from .. import watch", "PAIRS does not list the two"),
+        ("api/kv.py", "from .status import Status", "PAIRS does not list the two"),
+        ("models/__init__.py", "from .._wire import Answer", "imports _wire, which is above it"),
+        ("errors.py", "from . import ConsulClient", "imports the front door"),
+        ("news.py", "from .errors import ConsulError", "news is on no floor"),
+        ("watch.py", "import asyncio", "imports asyncio, which nothing here may"),
+        ("transport/retry.py", "from time import sleep", "imports time, which nothing here may"),
+        ("watch.py", "import concurrent.futures", "imports concurrent, which nothing here may"),
+        ("watch.py", "import httpx", "imports httpx, which only _failures, _wire, client"),
+        ("client.py", "from anyio import Event", "imports anyio, which only _wire, api.kv"),
+        ("_wire.py", "import httpcore", "imports httpcore, which only transport may"),
+    ],
+)
+def test_a_look_upwards_is_told_with_its_file_and_line(
+    file: str, source: str, problem: str
+) -> None:
+    planted = f'"""What it is for."""\n\ndef later():\n    {source}\n'
+
+    found = problems(Path(file), planted, MODULES | {"news"})
+
+    assert len(found) == 1
+    assert found[0].startswith(f"consul_onex/{file}:4: ")
+    assert problem in found[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("client.py", "from .transport import Retry"),
+        ("client.py", "from .settings import ConsulSettings"),
+        ("api/kv.py", "from ..watch import Watch"),
+        ("transport/__init__.py", "from .retry import Retry"),
+        ("transport/retry.py", "from ._layer import call_of"),
+        ("transport/retry.py", "import httpx"),
+        ("__init__.py", "from .client import ConsulClient"),
+        ("query.py", "import math"),
+    ],
+)
+def test_a_look_down_or_beside_where_that_is_listed_is_fine(file: str, source: str) -> None:
+    assert problems(Path(file), source, MODULES) == []

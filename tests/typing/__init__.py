@@ -1,0 +1,1 @@
+"""How the package looks to a type checker; nothing here is run."""
