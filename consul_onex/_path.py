@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from .errors import InvalidKeyError, InvalidRequestError
 
-__all__ = ["Params", "key_path", "prefix_path", "query_string", "raw_path", "segment"]
+__all__ = ["NAME", "Params", "key_path", "prefix_path", "query_string", "raw_path", "segment"]
 
 # httpx takes no longer URL, and Consul no longer request line than 1 MiB.
 _LONGEST: Final = 60_000
@@ -22,6 +22,9 @@ _LONGEST: Final = 60_000
 _ELSEWHERE: Final = (
     "only a transaction (PUT /v1/txn), whose keys are not part of a URL, can reach it"
 )
+
+NAME: Final = "^[A-Za-z0-9_-]{1,64}$"
+"""What a datacenter, a namespace or a partition may be called."""
 
 _HALF_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

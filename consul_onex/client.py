@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from ._address import DEFAULT_ADDRESS, Address
 from ._call import Safety, Token
 from ._json import dumped
 from ._numbers import seconds
-from ._path import Params, raw_path
+from ._path import NAME, Params, raw_path
 from ._tls import TLS
 from ._token import TokenFile, as_token, hidden
 from ._wire import Answer, Line, Options, Takes, Wire, following
@@ -60,8 +61,6 @@ T = TypeVar("T")
 
 Param = str | int | bool | None
 """A parameter of a raw request: True is a flag that is there, False and None one that is not."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 # What a view says, and what must never stand in a URL.
 _RESERVED: Final = {
@@ -125,7 +124,7 @@ class ConsulClient:
         address: str | None = None,
         *,
         token: str | Token | None = None,
-        token_file: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
         auth: str | SecretStr | None = None,
         datacenter: str | None = None,
         namespace: str | None = None,
@@ -142,6 +141,9 @@ class ConsulClient:
         settings: ConsulSettings | None = None,
     ) -> None:
         token, auth = hidden(token), hidden(auth)
+        _must_be(transport, httpx.AsyncBaseTransport, "transport", "an httpx.AsyncBaseTransport")
+        _must_be(tls, TLS, "tls", "a TLS")
+        _must_be(gzip, bool, "gzip", "True or False")
         s = settings if settings is not None else _NoSettings()
         where = Address.parse(address) if address is not None else s.where()
         tls = tls if tls is not None else _tls(s)
@@ -159,7 +161,7 @@ class ConsulClient:
         bottom = transport
         if bottom is None:
             bottom = Connections(tls=tls.context, server_name=tls.server_name, socket=where.socket)
-        resilience = _usual_layers(deadline, settings) if layers is None else list(layers)
+        resilience = _usual_layers(deadline, settings) if layers is None else _checked(layers)
         parts = _build(bottom, [*resilience, whole, authorize])
         secret = authorize.token is not None or authorize.basic is not None
         readable = "" if transport is not None else _who_can_read(where, tls, resilience)
@@ -240,6 +242,7 @@ class ConsulClient:
         that had been sent, OutcomeUnknownError). Closing a view does nothing: the connections
         belong to the client it was made from.
         """
+        grace = seconds("grace", grace, setting="grace")
         if self._owner:
             await self._wire.line.aclose(grace)
 
@@ -362,6 +365,8 @@ class ConsulClient:
         takes = Takes.NOTHING if local else (Takes.READ if reads else Takes.WRITE)
         if safety is not None and not isinstance(safety, Safety):
             raise InvalidRequestError("safety is one of consul_onex.Safety")
+        if cursor is not None and not reads:
+            raise InvalidRequestError("only a GET can wait for a change, so only it takes a cursor")
         body, content_type = _body(content, json)
         with following(cursor):
             answer = await self._wire.ask(
@@ -465,6 +470,23 @@ def _pick(given: T | None, stored: T | None, default: T) -> T:
     return given if given is not None else stored if stored is not None else default
 
 
+def _must_be(value: object, kind: type, name: str, what: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigurationError(f"{name} is {what}, not {type(value).__name__}", setting=name)
+
+
+def _checked(layers: Iterable[Layer]) -> list[Layer]:
+    if not isinstance(layers, Iterable):
+        raise ConfigurationError("layers is a list of layers", setting="layers")
+    listed = list(layers)
+    for layer in listed:
+        if isinstance(layer, type) or not callable(getattr(layer, "wrap", None)):
+            raise ConfigurationError(
+                f"a layer is an object that wraps a transport, not {layer!r}", setting="layers"
+            )
+    return listed
+
+
 class _NoSettings:
     """Settings that say nothing."""
 
@@ -492,7 +514,9 @@ def _tls(settings: ConsulSettings | _NoSettings) -> TLS:
 
 
 def _token(
-    token: str | Token | None, token_file: str | None, settings: ConsulSettings | _NoSettings
+    token: str | Token | None,
+    token_file: str | os.PathLike[str] | None,
+    settings: ConsulSettings | _NoSettings,
 ) -> Token | None:
     if token is not None and token_file is not None:
         raise ConfigurationError("give a token or a token_file, not both", setting="token")
@@ -538,7 +562,7 @@ def _seconds(name: str, value: float) -> float:
 def _name(what: str, name: str | None) -> str | None:
     if not name:
         return None
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
         raise ConfigurationError(
             f"{what} is a name of letters, digits, '-' and '_', at most 64 of them", setting=what
         )

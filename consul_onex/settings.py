@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ._address import Address
+from ._path import NAME
 from ._token import hidden
 from .errors import ConfigurationError
 from .query import Consistency
 
 __all__ = ["ConsulSettings"]
-
-_NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
 
 
 def _variable(*names: str, default: Any = None, **constraints: Any) -> Any:
@@ -60,9 +59,9 @@ class ConsulSettings(BaseSettings):
     """Read again whenever it changes. Comes before a token from the environment."""
     auth: SecretStr | None = _variable("CONSUL_HTTP_AUTH")
     """`user:password` for a proxy before Consul."""
-    datacenter: str | None = _variable("CONSUL_DATACENTER", pattern=_NAME)
-    namespace: str | None = _variable("CONSUL_NAMESPACE", pattern=_NAME)
-    partition: str | None = _variable("CONSUL_PARTITION", pattern=_NAME)
+    datacenter: str | None = _variable("CONSUL_DATACENTER", pattern=NAME)
+    namespace: str | None = _variable("CONSUL_NAMESPACE", pattern=NAME)
+    partition: str | None = _variable("CONSUL_PARTITION", pattern=NAME)
     consistency: Consistency = _variable("CONSUL_ONEX_CONSISTENCY", default=Consistency.DEFAULT)
 
     # -- TLS --------------------------------------------------------------------------------------
@@ -116,8 +115,12 @@ class ConsulSettings(BaseSettings):
         given = {name: value for name, value in values.items() if value is not None}
         if "token" in given and "token_file" in given:
             raise ConfigurationError("give a token or a token_file, not both", setting="token")
-        # A token that was given comes before a file that the environment names.
-        unread = {"token_file": None} if "token" in given else {}
+        # What is given comes before a variable that says the same in another way.
+        unread: dict[str, None] = {}
+        if "token" in given:
+            unread["token_file"] = None
+        if "address" not in given and not given.keys().isdisjoint({"host", "port", "scheme"}):
+            unread["address"] = None
         try:
             super().__init__(**given, **unread)
             return

@@ -112,7 +112,7 @@ class KV:
 
         PUT /v1/kv/:key  https://developer.hashicorp.com/consul/api-docs/kv#create-update-key
         """
-        params: Params = [("flags", _u64("flags", flags))] if flags != 0 else []
+        params = _flags(flags)
         if cas is not None:
             params.append(("cas", _u64("cas", cas)))
         return await self._wire.verdict(
@@ -193,9 +193,7 @@ class KV:
 
         PUT /v1/kv/:key?acquire  https://developer.hashicorp.com/consul/api-docs/kv#acquire
         """
-        params = [("acquire", _text("session", session))]
-        if flags != 0:
-            params.append(("flags", _u64("flags", flags)))
+        params = [("acquire", _text("session", session)), *_flags(flags)]
         return await self._wire.verdict(
             "kv.acquire",
             "PUT",
@@ -217,7 +215,7 @@ class KV:
 
         PUT /v1/kv/:key?release  https://developer.hashicorp.com/consul/api-docs/kv#release
         """
-        params = [("release", _text("session", session))]
+        release = ("release", _text("session", session))
         if value is None or flags is None:
             fresh = KV(self._wire.using(consistency=Consistency.CONSISTENT))
             pair = await fresh.get(key)
@@ -225,13 +223,11 @@ class KV:
                 return False
             value = pair.value if value is None else value
             flags = pair.flags if flags is None else flags
-        if flags != 0:
-            params.append(("flags", _u64("flags", flags)))
         return await self._wire.verdict(
             "kv.release",
             "PUT",
             key_path(key),
-            params,
+            [release, *_flags(flags)],
             content=_bytes(value),
             control=True,
         )
@@ -249,6 +245,8 @@ class KV:
         Ends when a write succeeds; bound it with a cancel scope if many compete.
         OutcomeUnknownError when the answer to a write was lost: it may have been applied.
         """
+        if not callable(change):
+            raise InvalidRequestError("a change is a function", operation="kv.update")
         tries = 0
         while True:
             pair = await self.get(key)
@@ -288,6 +286,12 @@ def _bytes(value: bytes | str) -> bytes:
             pass
         raise InvalidRequestError("the value has a lone surrogate, which UTF-8 cannot say")
     raise InvalidRequestError(f"a value is bytes or str, not {type(value).__name__}")
+
+
+def _flags(flags: int) -> Params:
+    # 0 is what Consul writes when it is not told.
+    number = _u64("flags", flags)
+    return [("flags", number)] if number != "0" else []
 
 
 def _u64(what: str, number: int) -> str:

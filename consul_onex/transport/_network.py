@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpcore
 
 __all__ = ["Network"]
 
-_ANYIO: Final = httpcore.AnyIOBackend()
+# httpcore has a stand-in of this name for where anyio is missing, which confuses type checkers.
+_ANYIO: Final = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -39,8 +40,9 @@ class Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        self._opened = await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(self._opened, self)
+        return self._keep(
+            await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
 
     async def connect_unix_socket(
         self,
@@ -48,8 +50,11 @@ class Network(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        self._opened = await _ANYIO.connect_unix_socket(path, timeout, socket_options)
-        return _Stream(self._opened, self)
+        return self._keep(await _ANYIO.connect_unix_socket(path, timeout, socket_options))
+
+    def _keep(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+        self._opened = stream
+        return _Stream(stream, self)
 
     async def aclose(self) -> None:
         if self._opened is not None:
