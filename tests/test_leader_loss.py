@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 
 from consul_onex import ConsulClient, ConsulError, KVPair, OutcomeUnknownError
-from consul_onex.transport import Deadline, Layer, Limit, Retry
+from consul_onex.transport import Breaker, Datacenters, Deadline, Events, Layer, Limit, Retry
 from tests.support.agents import Cluster
 
 # -- what was reported, and what is true -----------------------------------------------------------
@@ -124,9 +124,12 @@ def test_a_wrong_report_is_found(history: list[Wrote | Found]) -> None:
 BUDGET = 10.0
 PATIENT: list[Layer] = [
     Deadline(BUDGET),
+    Events(),
     Retry(attempts=12, initial=0.1, max=2, budget=5000),
-    # No Breaker: five failures in a row would keep it open longer than an election takes. And who
-    # waits for a place may do so as long as the call may take.
+    Datacenters(),
+    # An election in progress does not open it.
+    Breaker(),
+    # Who waits for a place may do so as long as the call may take.
     Limit(plain=100, max_wait=BUDGET),
 ]
 
