@@ -10,7 +10,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, ParamSpec, Self, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 import httpx
 from pydantic import SecretStr
@@ -83,6 +94,48 @@ class Statistics:
     limit: LimitStatistics | None
     retry: RetryStatistics | None
     connections: ConnectionStatistics | None
+
+
+class Overrides(TypedDict, total=False):
+    """What `from_env` takes: the constructor's arguments, and every field of `ConsulSettings`."""
+
+    address: str | None
+    ssl: bool | None
+    host: str | None
+    port: int | None
+    scheme: str | None
+    token: str | Token | None
+    token_file: str | os.PathLike[str] | None
+    auth: str | SecretStr | None
+    datacenter: str | None
+    namespace: str | None
+    partition: str | None
+    consistency: Consistency | str | None
+    tls: TLS | None
+    verify: bool | None
+    ca_file: str | os.PathLike[str] | None
+    ca_path: str | os.PathLike[str] | None
+    client_cert: str | os.PathLike[str] | None
+    client_key: str | os.PathLike[str] | None
+    tls_server_name: str | None
+    timeout: float | None
+    connect_timeout: float | None
+    attempt_timeout: float | None
+    wait: float | None
+    retry_attempts: int | None
+    retry_initial: float | None
+    retry_max: float | None
+    retry_base: float | None
+    retry_jitter: float | None
+    breaker_failures: int | None
+    breaker_reset_after: float | None
+    limit_plain: int | None
+    limit_blocking: int | None
+    limit_max_wait: float | None
+    max_response_bytes: int | None
+    gzip: bool | None
+    layers: Iterable[Layer] | None
+    transport: httpx.AsyncBaseTransport | None
 
 
 class _Keep:
@@ -190,7 +243,7 @@ class ConsulClient:
         self._owner = True
 
     @classmethod
-    def from_env(cls, **overrides: Any) -> Self:
+    def from_env(cls, **overrides: Unpack[Overrides]) -> Self:
         """
         A client as the environment says, with these arguments instead where given.
 
@@ -199,16 +252,19 @@ class ConsulClient:
         """
         from .settings import ConsulSettings  # noqa: PLC0415 (see above)
 
-        for secret in ("token", "auth"):
-            if secret in overrides:
-                overrides[secret] = hidden(overrides[secret])
+        if "token" in overrides:
+            overrides["token"] = hidden(overrides["token"])
+        if "auth" in overrides:
+            overrides["auth"] = hidden(overrides["auth"])
         # A token can be a callable, which is an argument but no setting.
         fields = {
             name: value
             for name, value in overrides.items()
             if name in ConsulSettings.model_fields and name not in ("token", "token_file")
         }
-        others = {name: value for name, value in overrides.items() if name not in fields}
+        others: dict[str, Any] = {
+            name: value for name, value in overrides.items() if name not in fields
+        }
         return cls(settings=ConsulSettings(**fields), **others)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ import anyio
 
 from consul_onex import ConsulClient
 from consul_onex.events import CallEnded, Event
-from consul_onex.transport import Breaker, Deadline, Events, Retry
+from consul_onex.transport import Breaker, Deadline, Events, Layer, Retry
 
 
 def tell(event: Event) -> None:
@@ -18,7 +18,7 @@ def tell(event: Event) -> None:
 
 async def main() -> None:
     # Outermost first. A short deadline, one hook, two quick retries, a touchy breaker.
-    layers = [
+    layers: list[Layer] = [
         Deadline(5.0),
         Events(tell),
         Retry(attempts=3, initial=0.1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import socket
 import subprocess
@@ -22,11 +23,13 @@ from consul_onex import (
     ConsulClient,
     ConsulConnectionError,
     ConsulError,
+    ConsulSettings,
     Cursor,
     InvalidKeyError,
     InvalidRequestError,
     Safety,
 )
+from consul_onex.client import Overrides
 from consul_onex.transport import Breaker, CircuitState, Connections, Limit, Retry
 from tests.support.canary import CANARY, Bottom
 
@@ -630,3 +633,9 @@ async def test_closing_ends_blocking_queries_at_once_and_lets_others_finish() ->
         await c.aclose()
 
     assert ends == [ClientClosedError, None]
+
+
+def test_from_env_takes_every_argument_and_every_setting() -> None:
+    arguments = inspect.signature(ConsulClient).parameters.keys() - {"settings"}
+
+    assert Overrides.__annotations__.keys() == arguments | ConsulSettings.model_fields.keys()

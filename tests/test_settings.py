@@ -559,7 +559,7 @@ def test_a_wrong_argument_is_refused_by_its_own_name(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CONSUL_PORT", "8501")
 
     with pytest.raises(ConfigurationError, match="^port cannot be used") as caught:
-        ConsulClient.from_env(port="s3cret")
+        ConsulClient.from_env(port="s3cret")  # type: ignore[arg-type]
 
     assert caught.value.setting == "port"
     assert "s3cret" not in str(caught.value)
