@@ -291,7 +291,8 @@ class ConsulClient:
 
     async def aclose(self, *, grace: float = 5.0) -> None:
         """
-        Close the client. May be called again.
+        Close the client. May be called again; while the first call still waits, a second one does
+        not.
 
         Blocking queries are ended at once; other calls in flight have `grace` seconds to finish.
         What is not answered then, and what is called later, raises ClientClosedError (a write

@@ -241,7 +241,11 @@ class NoLeaderError(ServerError):
 
 
 class DecodeError(ConsulError):
-    """The answer is not what the endpoint promises: not JSON, another shape, too large."""
+    """
+    The answer is not what the endpoint promises: not JSON, another shape, too large.
+
+    Where it was the answer to a write, that may have been applied.
+    """
 
 
 class InsecureTransportWarning(UserWarning):

@@ -26,9 +26,10 @@ class ConsulSettings(BaseSettings):
     """
     Everything a client can be told, read from the environment where it is not given.
 
-    Each field for itself: an argument comes first, then Consul's own variable, then the seed's
-    (`CONSUL_HOST` and so on), then the default. A variable that is set but empty counts as not set.
-    What cannot be read is a ConfigurationError that names the variable; nothing is guessed.
+    Each field for itself: an argument comes first, then Consul's own variable, then the ONEX
+    platform's (`CONSUL_HOST` and so on), then the default. A variable that is set but empty counts
+    as not set. What cannot be read is a ConfigurationError that names the variable; nothing is
+    guessed.
 
     https://developer.hashicorp.com/consul/commands#environment-variables
     """
@@ -51,7 +52,7 @@ class ConsulSettings(BaseSettings):
     ssl: bool | None = _variable("CONSUL_HTTP_SSL")
     """Use https although the address says http, or nothing."""
     host: str = _variable("CONSUL_HOST", default="127.0.0.1", pattern=r"^[^/@?#\s]+$")
-    """Host, port and scheme count only where there is no address."""
+    """Host, port and scheme count where there is no address, or where one of them is given."""
     port: int = _variable("CONSUL_PORT", default=8500, ge=1, le=65535)
     scheme: str = _variable("CONSUL_SCHEME", default="http", pattern="^https?$")
     token: SecretStr | None = _variable("CONSUL_HTTP_TOKEN", "CONSUL_TOKEN")

@@ -677,3 +677,21 @@ def test_a_client_of_the_environment_is_warned_of_once(monkeypatch: pytest.Monke
         ConsulClient.from_env()
 
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ({"host": "other"}, "http://other:8500"),
+        ({"port": 9500}, "http://127.0.0.1:9500"),
+        ({"scheme": "https"}, "https://127.0.0.1:8500"),
+        ({"host": "other", "address": "third:1"}, "http://third:1"),
+        ({}, "http://named:8600"),
+    ],
+)
+def test_an_argument_comes_before_a_variable_that_says_it_in_another_way(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], base: str
+) -> None:
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "named:8600")
+
+    assert repr(ConsulClient.from_env(**given)) == f"<ConsulClient {base}>"
