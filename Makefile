@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
-.PHONY: help demo test cov lint types examples bench package consul clean all
+.PHONY: help demo test httpx2 cov lint types examples bench package consul clean all
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,10 @@ test: .venv/.dev  ## every test; those with a real Consul too, where there is on
 	@$(BIN)/python -m tests.support.consul_binary || { test "$$CONSUL_REQUIRED" != 1 && \
 		echo "So the tests that need a Consul are skipped." >&2; }
 	@$(BIN)/python $(UNDER) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+httpx2: .venv/.dev consul  ## the tests once more, with httpx2 in httpx's place
+	@$(PIP) install --group httpx2
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -p tests.support.alias_httpx $(ARGS)
 
 cov: .venv/.dev  ## the tests, and whether they reach enough of the code
 	@$(BIN)/coverage erase

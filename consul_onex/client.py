@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     # Importing it costs as much as httpx, and is needed for from_env alone.
     from .settings import ConsulSettings
 
-__all__ = ["ConsulClient", "Param", "Statistics"]
+__all__ = ["ConsulClient", "Overrides", "Param", "Statistics"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
