@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .PHONY: help demo test httpx2 cov lint types examples bench package consul clean all
 
 help:  ## this list
-	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*##' '/^[a-z0-9]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.runtime  ## a short story about keys, told by a real Consul
 	@test -n "$$CONSUL_HTTP_ADDR" || $(BIN)/python -m tests.support.consul_binary

@@ -1,4 +1,4 @@
-"""Put httpx2, where httpx lives on, in httpx's place: `python -m pytest -p tests.support.alias_httpx`."""
+"""A pytest plugin that puts httpx2, where httpx lives on, in httpx's place: see `make httpx2`."""
 
 from __future__ import annotations
 
