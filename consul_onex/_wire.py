@@ -308,7 +308,9 @@ class Wire:
             except httpx.TransportError as error:
                 raise _connection_error(call, line, error) from error
             except httpx.InvalidURL:
-                raise InvalidRequestError("this makes no URL", operation=operation) from None
+                raise InvalidRequestError(
+                    "path and parameters are too long for a URL", operation=operation
+                ) from None
             except ConsulError as error:
                 error.operation = error.operation or operation
                 if call.doubt and call.safety is not Safety.SAFE:

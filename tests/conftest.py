@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.support.plugin", "tests.support.canary"]
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -24,13 +24,23 @@ from consul_onex import (
     ConsulConnectionError,
     ConsulError,
     ConsulSettings,
+    ConsulTimeoutError,
     Cursor,
     InvalidKeyError,
     InvalidRequestError,
     Safety,
 )
+from consul_onex._call import CARD
 from consul_onex.client import Overrides
-from consul_onex.transport import Breaker, CircuitState, Connections, Limit, Retry
+from consul_onex.transport import (
+    Breaker,
+    CircuitState,
+    Connections,
+    Deadline,
+    Layer,
+    Limit,
+    Retry,
+)
 from tests.support.canary import CANARY, Bottom
 
 YES = httpx.Response(200, json=True)
@@ -639,3 +649,128 @@ def test_from_env_takes_every_argument_and_every_setting() -> None:
     arguments = inspect.signature(ConsulClient).parameters.keys() - {"settings"}
 
     assert Overrides.__annotations__.keys() == arguments | ConsulSettings.model_fields.keys()
+
+
+# -- what nothing would heed -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [{"transport": object()}, {"tls": {}}, {"gzip": "no"}])
+def test_an_argument_of_another_kind_is_refused_by_its_name(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+
+    with pytest.raises(ConfigurationError, match=rf"^{name} is ") as caught:
+        ConsulClient(**wrong)
+
+    assert caught.value.setting == name
+
+
+@pytest.mark.parametrize("layers", [Retry(), [Retry], [Retry(), None], [lambda inner: inner], 5])
+def test_what_is_no_list_of_layers_is_refused(layers: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ConsulClient(layers=layers)
+
+    assert caught.value.setting == "layers"
+
+
+def test_a_time_out_without_the_layer_that_heeds_it_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="needs the layer Deadline"):
+        ConsulClient(layers=[Retry()], timeout=5.0)
+    with pytest.raises(ConfigurationError, match="needs the layer Deadline"):
+        ConsulClient(layers=[Retry()]).using(timeout=5.0)
+
+
+def test_a_failover_without_the_layer_that_heeds_it_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="needs the layer Datacenters"):
+        ConsulClient(layers=[Retry()]).using(failover=["dc2"])
+
+
+async def test_a_time_out_beside_layers_is_the_deadline_of_their_calls() -> None:
+    deadlines: list[float] = []
+
+    class Bottomless(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            deadlines.append(request.extensions[CARD].deadline - anyio.current_time())
+            return httpx.Response(200, json=[])
+
+    async with ConsulClient(layers=[Deadline(99.0)], timeout=5.0, transport=Bottomless()) as c:
+        await c.kv.list()
+
+    assert 0 < deadlines[0] <= 5.0
+
+
+async def test_a_time_out_in_the_queue_says_what_to_do_about_it() -> None:
+    arrived, held = anyio.Event(), anyio.Event()
+
+    async def hold(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await held.wait()
+        return httpx.Response(200, json=[])
+
+    layers: list[Layer] = [Deadline(5.0), Limit(plain=1)]
+    async with (
+        ConsulClient(layers=layers, transport=httpx.MockTransport(hold)) as c,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(c.kv.list)
+        await arrived.wait()
+        with pytest.raises(ConsulTimeoutError, match="too many calls in flight"):
+            await c.using(timeout=0.05).kv.list()
+        held.set()
+
+
+def test_what_takes_no_cursor_cannot_be_watched() -> None:
+    c = ConsulClient()
+
+    with pytest.raises(InvalidRequestError, match="takes no cursor"):
+        c.watch(c.catalog.datacenters)
+
+
+async def test_only_a_read_can_wait() -> None:
+    bottom = Bottom()
+
+    async with ConsulClient(transport=bottom) as c:
+        with pytest.raises(InvalidRequestError, match="only a GET"):
+            await c.request("PUT", "/v1/kv/a", cursor=Cursor())
+
+    assert bottom.requests == []
+
+
+async def test_parameters_too_long_for_a_url_are_refused() -> None:
+    bottom = Bottom()
+
+    async with ConsulClient(transport=bottom) as c:
+        with pytest.raises(InvalidRequestError, match="too long for a URL"):
+            await c.request("GET", "/v1/catalog/nodes", params={"filter": "x" * 70_000})
+
+    assert bottom.requests == []
+
+
+async def test_an_update_takes_a_function() -> None:
+    bottom = Bottom()
+
+    async with ConsulClient(transport=bottom) as c:
+        with pytest.raises(InvalidRequestError, match="a change is a function"):
+            await c.kv.update("a", b"v1")  # type: ignore[arg-type]
+
+    assert bottom.requests == []
+
+
+@pytest.mark.parametrize("value", [bytearray(b"v1"), memoryview(b"v1")])
+async def test_bytes_may_come_in_any_container(value: Any) -> None:
+    bottom = Bottom(YES)
+
+    async with ConsulClient(transport=bottom) as c:
+        await c.kv.put("a", value)
+
+    assert bottom.last.content == b"v1"
+
+
+def test_a_watch_and_its_cursor_show_where_they_are() -> None:
+    watch = ConsulClient(wait=30.0).kv.watch("a")
+
+    assert repr(watch) == "<Watch <Cursor index=None wait=30> failures=0>"
+
+
+def test_a_token_and_a_token_file_are_one_too_many() -> None:
+    with pytest.raises(ConfigurationError, match="not both"):
+        ConsulSettings(token="t", token_file="f")

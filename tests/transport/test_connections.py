@@ -17,6 +17,7 @@ import pytest
 
 from consul_onex.errors import ClientClosedError
 from consul_onex.transport import Connections, ConnectionStatistics
+from consul_onex.transport.connections import _translated
 from tests.support.fault_server import (
     HANG,
     HOST,
@@ -712,3 +713,13 @@ async def test_the_tls_context_is_asked_for_once_and_only_for_https() -> None:
             await hello_of(connections)
 
     assert (before, len(made)) == (0, 1)
+
+
+def test_of_several_addresses_that_refused_the_first_is_the_cause() -> None:
+    refused = ConnectionRefusedError(111, "refused")
+    attempts = OSError("All connection attempts failed")
+    attempts.__cause__ = ExceptionGroup("each", [refused, OSError("no route")])
+    error = httpcore.ConnectError("All connection attempts failed")
+    error.__cause__ = attempts
+
+    assert _translated(error).__cause__ is refused
