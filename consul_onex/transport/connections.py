@@ -12,6 +12,7 @@ import anyio
 import httpcore
 import httpx
 
+from .._tls import TLS
 from ..errors import ClientClosedError
 from ._network import Network
 
@@ -25,6 +26,7 @@ class _Origin(NamedTuple):
 
 
 _DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
+_USUAL_TLS: Final = TLS()
 _LOCALHOST: Final = _Origin(b"http", b"localhost", 80)
 
 
@@ -106,7 +108,7 @@ class Connections(httpx.AsyncBaseTransport):
     def __init__(
         self,
         *,
-        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        tls: Callable[[], ssl.SSLContext] = _USUAL_TLS.context,
         server_name: str | None = None,
         socket: str | None = None,
         keepalive: float = 30.0,
@@ -225,12 +227,16 @@ class Connections(httpx.AsyncBaseTransport):
             await connection.aclose()
             return
         now = self._now()
-        idle = self._idle.setdefault(origin, deque())
-        idle.append(_Idle(now, connection))
-        # The last one back is the first one out, so the oldest lie at the other end. One is
-        # looked at each time: as many leave as come.
-        if idle[0].since + self._keepalive < now:
-            await idle.popleft().connection.aclose()
+        self._idle.setdefault(origin, deque()).append(_Idle(now, connection))
+        # The last one back is the first one out, so the oldest lie at the other end. One of each
+        # origin is looked at each time: as many leave as come.
+        old = [
+            idle.popleft().connection
+            for idle in self._idle.values()
+            if idle and idle[0].since + self._keepalive < now
+        ]
+        for one in old:
+            await one.aclose()
 
     async def discard(self, connection: _Connection) -> None:
         """Close a connection that can take no further request."""

@@ -196,6 +196,22 @@ async def test_each_return_sweeps_out_one_that_has_been_idle_for_too_long() -> N
         assert server.requests[-1].connection == 4
 
 
+async def test_a_return_to_one_origin_sweeps_the_others_too() -> None:
+    clock = 0.0
+    async with (
+        fault_server([reply()]) as once,
+        fault_server([reply()]) as often,
+        Connections(keepalive=30.0, now=lambda: clock) as connections,
+    ):
+        await fetch(connections, once.url)
+        clock = 31.0
+
+        await fetch(connections, often.url)
+
+        assert connections.statistics().idle == 1
+        await once.wait_open(0)
+
+
 async def test_a_server_that_says_close_is_not_asked_again_on_that_connection() -> None:
     script = [reply(headers={"Connection": "close"}, then=Then.HANG), reply(body=b"a")]
     async with fault_server(script) as server, Connections() as connections:
