@@ -53,7 +53,7 @@ class KV:
 
     # -- read -------------------------------------------------------------------------------------
 
-    async def get(self, key: str, *, cursor: Cursor | None = None) -> KVPair | None:
+    async def get(self, key: str, cursor: Cursor | None = None) -> KVPair | None:
         """
         Read one key. None where there is no such key.
 
@@ -62,7 +62,7 @@ class KV:
         pairs = await self._wire.read("kv.get", key_path(key), _PAIRS, cursor=cursor, missing=[])
         return pairs[0] if pairs else None
 
-    async def list(self, prefix: str = "", *, cursor: Cursor | None = None) -> Pairs:
+    async def list(self, prefix: str = "", cursor: Cursor | None = None) -> Pairs:
         """
         Read every key that starts with a prefix, in the order of their bytes.
 
@@ -80,7 +80,7 @@ class KV:
         )
 
     async def keys(
-        self, prefix: str = "", separator: str | None = None, *, cursor: Cursor | None = None
+        self, prefix: str = "", separator: str | None = None, cursor: Cursor | None = None
     ) -> Keys:
         """
         The names of the keys that start with a prefix, without their values.
@@ -100,7 +100,7 @@ class KV:
     # -- write ------------------------------------------------------------------------------------
 
     async def put(
-        self, key: str, value: bytes | str, *, flags: int = 0, cas: int | None = None
+        self, key: str, value: bytes | str, flags: int = 0, cas: int | None = None
     ) -> bool:
         """
         Write one key.
@@ -132,7 +132,7 @@ class KV:
         """
         return await self.put(key, dumped(obj, "kv.put_json"), flags=flags, cas=cas)
 
-    async def delete(self, key: str, *, cas: int | None = None) -> bool:
+    async def delete(self, key: str, cas: int | None = None) -> bool:
         """
         Delete one key.
 

@@ -56,7 +56,6 @@ async def keys_and_values(c: ConsulClient) -> None:
 
     await c.kv.get(b"k")  # type: ignore[arg-type]
     await c.kv.put("k", 5)  # type: ignore[arg-type]
-    await c.kv.put("k", "v", 5)  # type: ignore[call-arg]
     await c.kv.put("k", "v", cas="5")  # type: ignore[arg-type]
 
 
