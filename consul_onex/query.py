@@ -164,13 +164,23 @@ class Cursor:
         """The datacenter whose history this is. Each has its own."""
         return self.meta.datacenter
 
+    def goes_back(self, meta: QueryMeta) -> bool:
+        """Whether an answer comes from before what was seen of the same history."""
+        return (
+            self._seen is not None
+            and meta.index is not None
+            and max(1, meta.index) < self._seen
+            and meta.datacenter == self.datacenter
+        )
+
     def advance(self, meta: QueryMeta) -> None:
         """
         Take note of an answer.
 
         https://developer.hashicorp.com/consul/api-docs/features/blocking
         """
-        asked, seen, elsewhere = self.index, self._seen, meta.datacenter != self.datacenter
+        asked, rewound = self.index, self.goes_back(meta)
+        elsewhere = meta.datacenter != self.datacenter
         self.meta = meta
         if meta.index is None:
             # Not an endpoint that blocks, or a header we cannot read: the next read starts over.
@@ -178,8 +188,7 @@ class Cursor:
             return
         # Blocking on 0 would not block at all: a busy loop.
         index = max(1, meta.index)
-        rewound = seen is not None and index < seen and not elsewhere
-        self.resynchronised = rewound or (seen is not None and elsewhere)
+        self.resynchronised = rewound or (self._seen is not None and elsewhere)
         self.moved = index != asked or elsewhere
         # An index that went back while we waited starts over. After a fresh read there is nothing
         # to start over from: the answer is what the server has now.

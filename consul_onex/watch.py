@@ -62,6 +62,10 @@ class Watch(Generic[T]):
     pauses; a wrong request is raised, and so is a refusal of the token that lasts over 35 s. After
     an error the same object may be asked again.
 
+    An answer from before what was seen is not believed at once: it is asked for again, of a leader
+    that is sure of itself (`consistent`), unless the view asks for stale answers. A server that was
+    just restarted may otherwise seem to be empty.
+
     Nothing runs between two steps: leaving the loop leaves nothing behind, and cancelling a step
     closes its connection.
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 
 from consul_onex import (
     BadRequestError,
     CircuitOpenError,
     ClientClosedError,
+    ConsulClient,
     ConsulConnectionError,
     ConsulError,
     ConsulTimeoutError,
@@ -438,3 +441,66 @@ async def test_after_its_async_with_a_watch_is_over() -> None:
     outside = [value async for value in watch]
 
     assert (inside, outside, reads.asked) == ("a", [], [None])
+
+
+# -- history that goes back ------------------------------------------------------------------------
+
+
+def told(value: bytes | None, index: int) -> httpx.Response:
+    headers = {"X-Consul-Index": str(index)}
+    if value is None:
+        return httpx.Response(404, headers=headers)
+    pair = {"Key": "k", "Value": b64encode(value).decode()}
+    return httpx.Response(200, json=[pair], headers=headers)
+
+
+class Agent:
+    """Tells by default one thing after the other, and another to who wants to be sure."""
+
+    def __init__(self, *answers: httpx.Response, sure: httpx.Response) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+        self._sure = sure
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.query.decode("ascii"))
+        return self._sure if "consistent" in request.url.params else self._answers.pop(0)
+
+
+async def follow(agent: Agent, consistency: str = "default") -> list[tuple[bytes | None, bool]]:
+    """The first two values that are delivered, and whether history broke before."""
+    transport = httpx.MockTransport(agent)
+    async with ConsulClient(transport=transport, consistency=consistency) as c:
+        watch = c.kv.watch("k")
+        pairs = [(await anext(watch), watch.resynchronised) for _ in range(2)]
+    return [(pair.value if pair is not None else None, broken) for pair, broken in pairs]
+
+
+async def test_a_deletion_from_before_what_was_seen_is_not_believed_at_once() -> None:
+    # A server that was just restarted answers as if it were empty.
+    agent = Agent(told(b"red", 10), told(None, 1), told(b"blue", 11), sure=told(b"red", 10))
+
+    assert await follow(agent) == [(b"red", False), (b"blue", False)]
+    assert agent.asked == ["", "index=10&wait=60s", "consistent=", "index=10&wait=60s"]
+
+
+async def test_a_history_that_did_go_back_is_told() -> None:
+    agent = Agent(told(b"red", 10), told(None, 1), sure=told(None, 1))
+
+    assert await follow(agent) == [(b"red", False), (None, True)]
+
+
+async def test_who_asked_for_stale_answers_gets_them_as_they_are() -> None:
+    agent = Agent(told(b"red", 10), told(b"old", 9), sure=told(b"red", 10))
+
+    assert await follow(agent, "stale") == [(b"red", False), (b"old", True)]
+    assert not any("consistent" in query for query in agent.asked)
+
+
+async def test_an_error_while_making_sure_is_waited_out_as_any_other() -> None:
+    agent = Agent(
+        *(told(b"red", 10), told(None, 1), told(b"blue", 11)),
+        sure=httpx.Response(500, text="No cluster leader"),
+    )
+
+    assert await follow(agent) == [(b"red", False), (b"blue", False)]
