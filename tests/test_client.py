@@ -774,3 +774,28 @@ def test_a_watch_and_its_cursor_show_where_they_are() -> None:
 def test_a_token_and_a_token_file_are_one_too_many() -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         ConsulSettings(token="t", token_file="f")
+
+
+async def test_a_read_that_is_cut_off_by_closing_says_so() -> None:
+    arrived, cut = anyio.Event(), anyio.Event()
+    errors: list[type[Exception]] = []
+
+    async def hold(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await cut.wait()
+        raise httpx.ReadError("cut")
+
+    c = ConsulClient(layers=[], transport=httpx.MockTransport(hold))
+
+    async def read() -> None:
+        with pytest.raises(ClientClosedError) as caught:
+            await c.kv.get("a")
+        errors.append(caught.type)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await arrived.wait()
+        await c.aclose(grace=0)
+        cut.set()
+
+    assert errors == [ClientClosedError]
