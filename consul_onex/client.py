@@ -56,6 +56,7 @@ from .transport import (
     RetryStatistics,
     WholeBody,
 )
+from .transport._layer import stacked
 from .transport.breaker import BreakerTransport
 from .transport.limit import LimitTransport
 from .transport.retry import RetryTransport
@@ -215,7 +216,7 @@ class ConsulClient:
         if bottom is None:
             bottom = Connections(tls=tls.context, server_name=tls.server_name, socket=where.socket)
         resilience = _usual_layers(deadline, settings) if layers is None else _checked(layers)
-        parts = _build(bottom, [*resilience, whole, authorize])
+        parts = stacked(bottom, [*resilience, whole, authorize])
         secret = authorize.token is not None or authorize.basic is not None
         readable = "" if transport is not None else _who_can_read(where, tls, resilience)
         self._core = _Core(parts, resilience, readable=readable)
@@ -490,14 +491,6 @@ def _outside() -> int:
     while frame is not None and frame.f_code.co_filename == __file__:
         level, frame = level + 1, frame.f_back
     return level
-
-
-def _build(bottom: httpx.AsyncBaseTransport, layers: list[Layer]) -> list[httpx.AsyncBaseTransport]:
-    """Every transport of the stack, from the bottom to the top."""
-    parts = [bottom]
-    for layer in reversed(layers):
-        parts.append(layer.wrap(parts[-1]))
-    return parts
 
 
 def _usual_layers(timeout: float, settings: ConsulSettings | None) -> list[Layer]:

@@ -12,7 +12,7 @@ from .._call import Call
 from .._failures import fault_of_error
 from .._faults import Fault, classify
 
-__all__ = ["Layer", "call_of", "close", "fault_of_answer", "fault_of_error", "stack"]
+__all__ = ["Layer", "call_of", "close", "fault_of_answer", "fault_of_error", "stack", "stacked"]
 
 
 class Layer(Protocol):
@@ -23,9 +23,17 @@ class Layer(Protocol):
 
 def stack(bottom: httpx.AsyncBaseTransport, layers: Iterable[Layer]) -> httpx.AsyncBaseTransport:
     """Put layers over a transport; the first one named is outermost."""
+    return stacked(bottom, layers)[-1]
+
+
+def stacked(
+    bottom: httpx.AsyncBaseTransport, layers: Iterable[Layer]
+) -> list[httpx.AsyncBaseTransport]:
+    """Every transport of a stack, from the bottom to the top."""
+    parts = [bottom]
     for layer in reversed(list(layers)):
-        bottom = layer.wrap(bottom)
-    return bottom
+        parts.append(layer.wrap(parts[-1]))
+    return parts
 
 
 def call_of(request: httpx.Request) -> Call:
