@@ -26,6 +26,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ._call import Safety
+from ._server import Server
 from ._tls import TLS
 from ._token import TokenFile
 from ._version import __version__
@@ -97,6 +98,7 @@ __all__ = [
     "QueryMeta",
     "RateLimitedError",
     "Safety",
+    "Server",
     "ServerError",
     "Statistics",
     "TokenFile",

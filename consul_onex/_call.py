@@ -49,7 +49,11 @@ class Call:
     wait: float | None = None
     """Seconds that Consul may hold the answer back (a blocking query), else None."""
     stream: bool = False
-    """The body is for the caller to read, piece by piece."""
+    """The answer's body is for the caller to read, piece by piece."""
+    upload: bool = False
+    """The request's body comes piece by piece, and may be of any size."""
+    data: frozenset[int] = frozenset()
+    """Statuses with which this endpoint answers as asked, although they say error."""
     local: bool = False
     """About the agent itself: means something else, or nothing, when asked elsewhere."""
     paced: bool = False
@@ -85,9 +89,23 @@ class Call:
         return self.wait is not None
 
     @property
+    def unhurried(self) -> bool:
+        """Whether an attempt takes as long as it takes: there is no telling from its length."""
+        return self.stream or self.upload
+
+    @property
     def hold(self) -> float:
         """Seconds that Consul may hold the answer back: it adds up to a sixteenth by itself."""
         return self.wait * 17 / 16 if self.wait is not None else 0.0
+
+    def is_data(self, status: int, content_type: str | None) -> bool:
+        """Whether an answer is data although its status says error."""
+        # A refusal with the same status is plain text.
+        return (
+            status in self.data
+            and content_type is not None
+            and content_type.startswith("application/json")
+        )
 
     def report(self, event: Event) -> None:
         if self.emit is not None:

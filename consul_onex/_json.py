@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
 
 from .errors import InvalidRequestError
 
-__all__ = ["adapter_of", "dumped", "problem_of"]
+__all__ = ["LAZY", "UNSAID", "adapter_of", "dumped", "place_of", "problem_of"]
 
 T = TypeVar("T")
+
+LAZY: Final = ConfigDict(defer_build=True)
+"""For an adapter that is built when it is first used: `TypeAdapter(list[Node], config=LAZY)`."""
+
+UNSAID: Final = "~"
+"""A step on the way to a place in a document that nobody wants to read."""
 
 
 def adapter_of(type_: type[T]) -> TypeAdapter[T]:
@@ -46,5 +52,9 @@ def dumped(obj: Any, operation: str | None = None) -> bytes:
 def problem_of(error: ValidationError) -> str:
     """Where a document is wrong, and in what way. Not what stands there: it may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return f"{where[:100]}: {first['type']}"
+    return f"{place_of(first) or 'the whole'}: {first['type']}"
+
+
+def place_of(problem: ErrorDetails) -> str:
+    """Where in a document a problem is: `Checks.0.Name`."""
+    return ".".join(str(part) for part in problem["loc"] if part != UNSAID)[:100]

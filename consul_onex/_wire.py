@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import enum
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from ._failures import fault_of_error, tls_failure
 from ._faults import Outcome, classify
 from ._json import adapter_of, problem_of
 from ._path import Params, query_string
+from ._server import Server
 from ._version import __version__
 from .errors import (
     ClientClosedError,
@@ -39,12 +40,13 @@ from .errors import (
     InvalidRequestError,
     OperationError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     TransactionError,
     UnsupportedEndpointError,
 )
 from .query import Consistency, Cursor, QueryMeta
 
-__all__ = ["Answer", "Line", "Options", "Takes", "Wire", "following"]
+__all__ = ["Answer", "Line", "Options", "Stream", "Takes", "Upload", "Wire", "following"]
 
 T = TypeVar("T")
 
@@ -123,6 +125,34 @@ class Answer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body that is sent piece by piece. Its length is said beforehand, as Consul wants it."""
+
+    chunks: AsyncIterator[bytes]
+    length: int
+
+
+class Stream:
+    """An answer whose body is read piece by piece, while it arrives."""
+
+    def __init__(self, call: Call, line: Line, response: httpx.Response) -> None:
+        self.operation = call.operation
+        self.meta = QueryMeta.from_headers(response.headers.raw, datacenter=call.served_by)
+        self._call = call
+        self._line = line
+        self._chunks = aiter(response.stream)  # type: ignore[arg-type]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except httpx.TransportError as error:
+            raise _connection_error(self._call, self._line, error) from error
+
+
 class _Count:
     """How many are inside, and when the last one has left."""
 
@@ -153,6 +183,9 @@ class Line:
     connect_timeout: float = 2.0
     attempt_timeout: float = 8.0
     gzip: bool = False
+    check_server: bool = True
+    server: Server | None = field(default=None, init=False)
+    server_asked: bool = field(default=False, init=False)
     closed: bool = field(default=False, init=False)
     _calls: _Count = field(init=False)
     _long: set[anyio.CancelScope] = field(default_factory=set, init=False)
@@ -169,10 +202,10 @@ class Line:
         ]
 
     def occupied(self, call: Call) -> AbstractContextManager[None]:
-        """Be on the line for one call. A blocking query is sent off when the line closes."""
+        """Be on the line for one call. What may take for ever is sent off when the line closes."""
         if self.closed:
             raise ClientClosedError("this client is closed", operation=call.operation)
-        return self._long_call(call) if call.blocking else self._calls
+        return self._long_call(call) if call.blocking or call.stream else self._calls
 
     @contextmanager
     def _long_call(self, call: Call) -> Iterator[None]:
@@ -213,10 +246,14 @@ class Wire:
         self.options = options
         self._params = {takes: self._view_params(takes) for takes in (Takes.READ, Takes.WRITE)}
         self._timeouts = self._timeouts_for(0.0)
+        bounded = options.namespace is not None or options.partition is not None
+        self._tenancy = self._check_tenancy if bounded and line.check_server else None
 
     def using(self, **changes: Any) -> Wire:
         """The wire of another view: the same line, other options."""
         return Wire(self.line, replace(self.options, **changes))
+
+    # -- reads -------------------------------------------------------------------------------------
 
     async def read(
         self,
@@ -229,23 +266,86 @@ class Wire:
         missing: T | None = None,
         takes: Takes = Takes.READ,
         local: bool = False,
+        data: frozenset[int] = frozenset(),
+        ordered: bool = True,
     ) -> T:
         """
         Read, and decode with the adapter.
 
         With `missing`, a 404 that carries an index is the answer that nothing is there; one
-        without is a route this server does not have.
+        without is a route this server does not have. An answer with a status in `data` is as good
+        as any. An index that is not `ordered` says where to wait, but not what came before what.
         """
+
+        def decoded(answer: Answer) -> T:
+            if missing is not None and answer.status == 404:
+                return missing
+            return answer.decode(adapter)
+
+        return await self._read(
+            *(operation, path, params, decoded),
+            cursor=cursor,
+            missing=missing is not None,
+            takes=takes,
+            local=local,
+            data=data,
+            ordered=ordered,
+        )
+
+    async def find(
+        self,
+        operation: str,
+        path: str,
+        adapter: TypeAdapter[T],
+        params: Params | None = None,
+        *,
+        cursor: Cursor | None = None,
+        unless: str = "",
+        takes: Takes = Takes.READ,
+        local: bool = False,
+    ) -> T | None:
+        """
+        Read one thing by its name; None where there is none.
+
+        That is a 404 that carries an index, or one whose text has `unless` in it.
+        """
+
+        def decoded(answer: Answer) -> T | None:
+            return None if answer.status == 404 else answer.decode(adapter)
+
+        return await self._read(
+            *(operation, path, params, decoded),
+            cursor=cursor,
+            missing=unless or True,
+            takes=takes,
+            local=local,
+        )
+
+    async def _read(
+        self,
+        operation: str,
+        path: str,
+        params: Params | None,
+        decoded: Callable[[Answer], T],
+        *,
+        cursor: Cursor | None,
+        missing: bool | str,
+        takes: Takes,
+        local: bool,
+        data: frozenset[int] = frozenset(),
+        ordered: bool = True,
+    ) -> T:
         with following(cursor):
             answer = await self.ask(
                 *(operation, "GET", path, params),
                 safety=Safety.SAFE,
                 cursor=cursor,
-                missing=missing is not None,
+                missing=missing,
                 takes=takes,
                 local=local,
+                data=data,
             )
-            if cursor is not None and self._must_confirm(cursor, answer, takes):
+            if cursor is not None and ordered and self._must_confirm(cursor, answer, takes):
                 # Paced as the watch that reads, and without an index: it answers at once.
                 fresh = Cursor()
                 fresh.paced = True
@@ -253,15 +353,12 @@ class Wire:
                     *(operation, "GET", path, params),
                     safety=Safety.SAFE,
                     cursor=fresh,
-                    missing=missing is not None,
+                    missing=missing,
                     takes=takes,
                 )
-            if missing is not None and answer.status == 404:
-                value = missing
-            else:
-                value = answer.decode(adapter)
+            value = decoded(answer)
             if cursor is not None:
-                cursor.advance(answer.meta)
+                cursor.advance(answer.meta, ordered=ordered)
             return value
 
     def _must_confirm(self, cursor: Cursor, answer: Answer, takes: Takes) -> bool:
@@ -278,6 +375,35 @@ class Wire:
             and cursor.goes_back(answer.meta)
         )
 
+    # -- writes ------------------------------------------------------------------------------------
+
+    async def write(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        adapter: TypeAdapter[T],
+        params: Params | None = None,
+        *,
+        content: bytes = b"",
+        json: bytes | None = None,
+        safety: Safety = Safety.UNSAFE,
+        takes: Takes = Takes.WRITE,
+        local: bool = False,
+        control: bool = False,
+    ) -> T:
+        """Write, and decode the answer with the adapter."""
+        answer = await self.ask(
+            *(operation, method, path, params),
+            content=content,
+            json=json,
+            safety=safety,
+            takes=takes,
+            local=local,
+            control=control,
+        )
+        return answer.decode(adapter)
+
     async def verdict(
         self,
         operation: str,
@@ -286,14 +412,22 @@ class Wire:
         params: Params | None = None,
         *,
         content: bytes = b"",
+        json: bytes | None = None,
         safety: Safety = Safety.UNSAFE,
+        takes: Takes = Takes.WRITE,
         control: bool = False,
     ) -> bool:
         """A write that Consul answers with `true` or `false`."""
-        answer = await self.ask(
-            *(operation, method, path, params), content=content, safety=safety, control=control
+        return await self.write(
+            *(operation, method, path, _BOOL, params),
+            content=content,
+            json=json,
+            safety=safety,
+            takes=takes,
+            control=control,
         )
-        return answer.decode(_BOOL)
+
+    # -- everything --------------------------------------------------------------------------------
 
     async def ask(
         self,
@@ -302,51 +436,185 @@ class Wire:
         path: str,
         params: Params | None = None,
         *,
-        content: bytes = b"",
+        content: bytes | Upload = b"",
         content_type: bytes = b"application/octet-stream",
+        json: bytes | None = None,
         safety: Safety = Safety.UNSAFE,
         takes: Takes = Takes.WRITE,
         local: bool = False,
         control: bool = False,
         cursor: Cursor | None = None,
-        missing: bool = False,
+        missing: bool | str = False,
+        data: frozenset[int] = frozenset(),
     ) -> Answer:
-        """Send one request of this view. The path is already encoded."""
+        """
+        Send one request of this view. The path is already encoded.
+
+        `json` is a body that is JSON. With `missing`, a 404 that carries an index, or has that
+        text in it, is an answer; so is a status in `data`.
+        """
+        if self._tenancy is not None and Takes.TENANCY & takes:
+            await self._tenancy(takes, operation)
+        if json is not None:
+            content, content_type = json, b"application/json"
         call = self._call(operation, safety, takes, local=local, control=control, cursor=cursor)
-        line, headers = self.line, self.line.headers
-        if method in ("PUT", "POST"):
-            headers = [*headers, (b"Content-Type", content_type)]
+        call.data, call.upload = data, isinstance(content, Upload)
+        line = self.line
         query = query_string([*(params or ()), *self._params_for(takes), *_waiting(call, cursor)])
-        timeouts = self._timeouts_for(call.hold) if call.blocking else self._timeouts
-        with line.occupied(call):
-            try:
-                request = httpx.Request(
-                    method,
-                    httpx.URL(line.base + path + query),
-                    headers=headers,
-                    content=content,
-                    extensions={"timeout": timeouts, CARD: call},
-                )
-                response = await line.transport.handle_async_request(request)
-                # WholeBody has read and unpacked it: there is nothing left to wait for.
-                body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
-            except httpx.TransportError as error:
-                raise _connection_error(call, line, error) from error
-            except httpx.InvalidURL:
-                raise InvalidRequestError(
-                    "path and parameters are too long for a URL", operation=operation
-                ) from None
-            except ConsulError as error:
-                error.operation = error.operation or operation
-                if call.doubt and call.safety is not Safety.SAFE:
-                    # Not sent this time, but an attempt before it may have been applied.
-                    raise _unknown(call, str(error.args[0])) from error
-                raise
-        if 200 <= response.status_code < 300 or (missing and _is_missing(response)):
+        with line.occupied(call), self._told(call):
+            response = await line.transport.handle_async_request(
+                self._request(call, method, path + query, content, content_type)
+            )
+            # WholeBody has read and unpacked it: there is nothing left to wait for.
+            body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+        if (
+            200 <= response.status_code < 300
+            or (missing and _is_missing(response, body, missing))
+            or (data and call.is_data(response.status_code, response.headers.get("content-type")))
+        ):
             return Answer(
                 operation, response.status_code, body, response.headers.raw, call.served_by
             )
-        raise _status_error(call, response, body)
+        raise _status_error(call, response, body, line.server)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        operation: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        takes: Takes = Takes.NOTHING,
+        local: bool = False,
+        silence: float | None = None,
+    ) -> AsyncIterator[Stream]:
+        """
+        A read whose answer is handed on piece by piece, as it is.
+
+        It may be silent for `silence` seconds between two pieces; None is for ever. Leaving closes
+        the connection.
+        """
+        call = self._call(operation, Safety.SAFE, takes, local=local, control=False, cursor=None)
+        call.stream = True
+        query = query_string([*(params or ()), *self._params_for(takes)])
+        with self.line.occupied(call):
+            with self._told(call):
+                request = self._request(call, "GET", path + query, b"", b"", silence=silence)
+                response = await self.line.transport.handle_async_request(request)
+            try:
+                if not 200 <= response.status_code < 300:
+                    # WholeBody has read it, and cut it.
+                    body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+                    raise _status_error(call, response, body, self.line.server)
+                yield Stream(call, self.line, response)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.stream.aclose()  # type: ignore[union-attr]
+
+    def _request(
+        self,
+        call: Call,
+        method: str,
+        target: str,
+        content: bytes | Upload,
+        content_type: bytes,
+        *,
+        silence: float | None = None,
+    ) -> httpx.Request:
+        headers = self.line.headers
+        timeouts: dict[str, Any] = self._timeouts
+        if method in ("PUT", "POST"):
+            headers = [*headers, (b"Content-Type", content_type)]
+        if isinstance(content, Upload):
+            headers = [*headers, (b"Content-Length", str(content.length).encode("ascii"))]
+        if call.stream:
+            # Packing would hold back what is there already.
+            headers = [(k, v) if k != b"Accept-Encoding" else (k, b"identity") for k, v in headers]
+        if call.unhurried:
+            timeouts = self._timeouts | {"read": silence}
+        elif call.blocking:
+            timeouts = self._timeouts_for(call.hold)
+        return httpx.Request(
+            method,
+            httpx.URL(self.line.base + target),
+            headers=headers,
+            content=content.chunks if isinstance(content, Upload) else content,
+            extensions={"timeout": timeouts, CARD: call},
+        )
+
+    @contextmanager
+    def _told(self, call: Call) -> Iterator[None]:
+        """What comes out of the layers, as an error of ours that says where it happened."""
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise _connection_error(call, self.line, error) from error
+        except httpx.InvalidURL:
+            raise InvalidRequestError(
+                "path and parameters are too long for a URL", operation=call.operation
+            ) from None
+        except ConsulError as error:
+            error.operation = error.operation or call.operation
+            if call.doubt and call.safety is not Safety.SAFE:
+                # Not sent this time, but an attempt before it may have been applied.
+                raise _unknown(call, str(error.args[0])) from error
+            raise
+
+    # -- what the server can do --------------------------------------------------------------------
+
+    async def server(self) -> Server | None:
+        """The agent's version, asked for once. None where it does not say."""
+        line = self.line
+        if not line.server_asked and line.check_server:
+            try:
+                line.server = await self._ask_server()
+            except ConsulStatusError:
+                line.server_asked = True
+            except ConsulError:
+                # It says nothing at all at the moment; the call itself will say so better.
+                pass
+            else:
+                line.server_asked = True
+        return line.server
+
+    async def _ask_server(self) -> Server | None:
+        def asked(path: str) -> Any:
+            return self.ask(
+                *("server", "GET", path), safety=Safety.SAFE, takes=Takes.NOTHING, local=True
+            )
+
+        try:
+            said = (await asked("/v1/agent/self")).json()
+            return Server(str(said["Config"]["Version"]), str(said["Config"]["Datacenter"]))
+        except PermissionDeniedError:
+            # Newer agents tell it to everybody.
+            said = (await asked("/v1/agent/version")).json()
+            return Server(str(said["HumanVersion"]))
+        except (KeyError, TypeError):
+            return None
+
+    async def needs(self, what: str, since: str, operation: str) -> None:
+        """Refuse what a server of this version is known to ignore silently."""
+        server = await self.server()
+        if server is not None and not server.since(since):
+            raise InvalidRequestError(
+                f"{server} ignores {what}, which came with Consul {since}", operation=operation
+            )
+
+    async def _check_tenancy(self, takes: Takes, operation: str) -> None:
+        options = self.options
+        what = "partition" if options.partition is not None else "namespace"
+        asked = Takes.PARTITION if options.partition is not None else Takes.NAMESPACE
+        if asked not in takes:
+            return
+        server = await self.server()
+        if server is not None and not server.enterprise:
+            raise InvalidRequestError(
+                f"{server} has no {what}s: they are a feature of Consul Enterprise",
+                operation=operation,
+            )
+        if what == "partition":
+            await self.needs("partitions", "1.11", operation)
 
     def _call(
         self,
@@ -469,12 +737,17 @@ def _tail(call: Call) -> str:
     return f"; {call.gave_up}" if call.gave_up else ""
 
 
-def _is_missing(response: httpx.Response) -> bool:
-    # An unknown route answers 404 as well, but has no index.
-    return response.status_code == 404 and "x-consul-index" in response.headers
+def _is_missing(response: httpx.Response, body: bytes, missing: bool | str) -> bool:
+    # An unknown route answers 404 as well, but has no index, and says nothing.
+    return response.status_code == 404 and (
+        "x-consul-index" in response.headers
+        or (isinstance(missing, str) and missing.encode() in body)
+    )
 
 
-def _status_error(call: Call, response: httpx.Response, body: bytes) -> ConsulError:
+def _status_error(
+    call: Call, response: httpx.Response, body: bytes, server: Server | None
+) -> ConsulError:
     status, operation = response.status_code, call.operation
     if 300 <= status < 400:
         # Consul redirects paths it would rather see otherwise. Following would send the token,
@@ -493,6 +766,8 @@ def _status_error(call: Call, response: httpx.Response, body: bytes) -> ConsulEr
     if status == 404 and not detail and "x-consul-index" not in response.headers:
         kind = UnsupportedEndpointError
         detail = "this server has no such endpoint (too old, another edition, or not Consul)"
+        if server is not None:
+            detail = f"{server} has no such endpoint (too old, or another edition)"
     if status == 400 and not detail:
         detail = "no reason given; a character of the path does not print for this server"
     error = kind(

@@ -31,12 +31,10 @@ from ._call import Safety, Token
 from ._json import dumped
 from ._numbers import seconds
 from ._path import NAME, Params, raw_path
+from ._server import Server
 from ._tls import TLS
 from ._token import TokenFile, as_token, hidden
 from ._wire import Answer, Line, Options, Takes, Wire, following
-from .api.catalog import Catalog
-from .api.kv import KV
-from .api.status import Status
 from .errors import ConfigurationError, InsecureTransportWarning, InvalidRequestError
 from .query import Consistency, Cursor
 from .transport import (
@@ -63,7 +61,30 @@ from .transport.retry import RetryTransport
 from .watch import Watch
 
 if TYPE_CHECKING:
-    # Importing it costs as much as httpx, and is needed for from_env alone.
+    # Each part of the API is imported when it is first used, since few programs use many.
+    from .api.acl import ACL
+    from .api.agent import Agent
+    from .api.catalog import Catalog
+    from .api.config import Config
+    from .api.connect import Connect
+    from .api.coordinate import Coordinates
+    from .api.discovery_chain import DiscoveryChain
+    from .api.event import Event
+    from .api.exported_services import ExportedServices
+    from .api.health import Health
+    from .api.imported_services import ImportedServices
+    from .api.kv import KV
+    from .api.namespace import Namespaces
+    from .api.operator import Operator
+    from .api.partition import Partitions
+    from .api.peering import Peerings
+    from .api.query import Query
+    from .api.session import Session
+    from .api.snapshot import Snapshot
+    from .api.status import Status
+    from .api.txn import Txn
+
+    # Importing them costs as much as httpx, and is needed for from_env alone.
     from .settings import ConsulSettings
 
 __all__ = ["ConsulClient", "Overrides", "Param", "Statistics"]
@@ -135,6 +156,7 @@ class Overrides(TypedDict, total=False):
     limit_max_wait: float | None
     max_response_bytes: int | None
     gzip: bool | None
+    check_server: bool | None
     layers: Iterable[Layer] | None
     transport: httpx.AsyncBaseTransport | None
 
@@ -165,7 +187,9 @@ class ConsulClient:
     `token_file` a file that is read again whenever it changes. Times are in seconds: `timeout`
     bounds a whole call, `attempt_timeout` each try, `connect_timeout` each connection, and `wait`
     is how long Consul may hold back the answer to one step of a watch. `gzip` asks for packed
-    answers: unless the agent is on this machine, where not given.
+    answers: unless the agent is on this machine, where not given. With `check_server`, which is the
+    rule, options that the server is known to ignore silently are refused; it is asked once, when
+    the first of them is used, for its version.
 
     `layers` are the layers of resilience, outermost first, instead of the usual ones (see
     `consul_onex.transport`) and their settings; WholeBody and Authorize are always below them.
@@ -190,6 +214,7 @@ class ConsulClient:
         connect_timeout: float | None = None,
         wait: float | None = None,
         gzip: bool | None = None,
+        check_server: bool | None = None,
         layers: Iterable[Layer] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         settings: ConsulSettings | None = None,
@@ -198,6 +223,7 @@ class ConsulClient:
         _must_be(transport, httpx.AsyncBaseTransport, "transport", "an httpx.AsyncBaseTransport")
         _must_be(tls, TLS, "tls", "a TLS")
         _must_be(gzip, bool, "gzip", "True or False")
+        _must_be(check_server, bool, "check_server", "True or False")
         s = settings if settings is not None else _NoSettings()
         where = Address.parse(address) if address is not None else s.where()
         tls = tls if tls is not None else _tls(s)
@@ -231,6 +257,7 @@ class ConsulClient:
             ),
             attempt_timeout=whole.seconds,
             gzip=_pick(gzip, s.gzip, not where.loopback),
+            check_server=_pick(check_server, s.check_server, True),
         )
         options = Options(
             datacenter=_name("datacenter", datacenter or s.datacenter),
@@ -251,7 +278,7 @@ class ConsulClient:
         Takes the constructor's arguments and the fields of `ConsulSettings`, which lists every
         variable and what comes before what.
         """
-        from .settings import ConsulSettings  # noqa: PLC0415 (see above)
+        from .settings import ConsulSettings
 
         if "token" in overrides:
             overrides["token"] = hidden(overrides["token"])
@@ -309,17 +336,149 @@ class ConsulClient:
     @cached_property
     def kv(self) -> KV:
         """The key-value store."""
+        from .api.kv import KV
+
         return KV(self._wire)
 
     @cached_property
     def catalog(self) -> Catalog:
         """Nodes and services, as the servers know them."""
+        from .api.catalog import Catalog
+
         return Catalog(self._wire)
+
+    @cached_property
+    def health(self) -> Health:
+        """Who is well: services with their checks."""
+        from .api.health import Health
+
+        return Health(self._wire)
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The agent itself: what is registered with it, and how it is doing."""
+        from .api.agent import Agent
+
+        return Agent(self._wire)
+
+    @cached_property
+    def session(self) -> Session:
+        """Sessions, which locks are held by."""
+        from .api.session import Session
+
+        return Session(self._wire)
+
+    @cached_property
+    def txn(self) -> Txn:
+        """Transactions: several operations, all or none."""
+        from .api.txn import Txn
+
+        return Txn(self._wire)
+
+    @cached_property
+    def event(self) -> Event:
+        """User events."""
+        from .api.event import Event
+
+        return Event(self._wire)
 
     @cached_property
     def status(self) -> Status:
         """Who leads, and who may."""
+        from .api.status import Status
+
         return Status(self._wire)
+
+    @cached_property
+    def coordinate(self) -> Coordinates:
+        """Network coordinates: how far nodes are from each other."""
+        from .api.coordinate import Coordinates
+
+        return Coordinates(self._wire)
+
+    @cached_property
+    def query(self) -> Query:
+        """Prepared queries."""
+        from .api.query import Query
+
+        return Query(self._wire)
+
+    @cached_property
+    def acl(self) -> ACL:
+        """Tokens, policies, roles, and ways to log in."""
+        from .api.acl import ACL
+
+        return ACL(self._wire)
+
+    @cached_property
+    def config(self) -> Config:
+        """Configuration entries of the service mesh."""
+        from .api.config import Config
+
+        return Config(self._wire)
+
+    @cached_property
+    def connect(self) -> Connect:
+        """The certificate authority of the service mesh, and who may talk to whom."""
+        from .api.connect import Connect
+
+        return Connect(self._wire)
+
+    @cached_property
+    def discovery_chain(self) -> DiscoveryChain:
+        """What the mesh makes of the name of a service."""
+        from .api.discovery_chain import DiscoveryChain
+
+        return DiscoveryChain(self._wire)
+
+    @cached_property
+    def operator(self) -> Operator:
+        """Raft, autopilot, gossip keys and more, for who runs the servers."""
+        from .api.operator import Operator
+
+        return Operator(self._wire)
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The whole state of the servers, as an archive."""
+        from .api.snapshot import Snapshot
+
+        return Snapshot(self._wire)
+
+    @cached_property
+    def peering(self) -> Peerings:
+        """Links to other clusters."""
+        from .api.peering import Peerings
+
+        return Peerings(self._wire)
+
+    @cached_property
+    def exported_services(self) -> ExportedServices:
+        """What other clusters and partitions may use."""
+        from .api.exported_services import ExportedServices
+
+        return ExportedServices(self._wire)
+
+    @cached_property
+    def imported_services(self) -> ImportedServices:
+        """What is used of other clusters and partitions."""
+        from .api.imported_services import ImportedServices
+
+        return ImportedServices(self._wire)
+
+    @cached_property
+    def namespace(self) -> Namespaces:
+        """Namespaces of Consul Enterprise."""
+        from .api.namespace import Namespaces
+
+        return Namespaces(self._wire)
+
+    @cached_property
+    def partition(self) -> Partitions:
+        """Admin partitions of Consul Enterprise."""
+        from .api.partition import Partitions
+
+        return Partitions(self._wire)
 
     def using(
         self,
@@ -443,6 +602,15 @@ class ConsulClient:
                 cursor.advance(answer.meta)
         return answer
 
+    async def server(self) -> Server | None:
+        """
+        The agent's version and edition, asked for once. None where it does not say.
+
+        An agent before 1.15 says it to tokens with agent:read alone. None also with
+        `check_server=False`.
+        """
+        return await self._wire.server()
+
     @property
     def circuits(self) -> Mapping[str, Circuit]:
         """The circuits by name, to `isolate()` or `reset()` by hand."""
@@ -542,6 +710,7 @@ class _NoSettings:
 
     auth = datacenter = namespace = partition = consistency = None
     timeout = connect_timeout = attempt_timeout = wait = gzip = max_response_bytes = None
+    check_server = None
     token = token_file = ca_file = ca_path = client_cert = client_key = tls_server_name = None
     verify = True
 

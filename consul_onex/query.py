@@ -173,13 +173,15 @@ class Cursor:
             and meta.datacenter == self.datacenter
         )
 
-    def advance(self, meta: QueryMeta) -> None:
+    def advance(self, meta: QueryMeta, *, ordered: bool = True) -> None:
         """
         Take note of an answer.
 
+        Where indexes are not `ordered`, since they are hashes, a lower one is no way back.
+
         https://developer.hashicorp.com/consul/api-docs/features/blocking
         """
-        asked, rewound = self.index, self.goes_back(meta)
+        asked, rewound = self.index, ordered and self.goes_back(meta)
         elsewhere = meta.datacenter != self.datacenter
         self.meta = meta
         if meta.index is None:

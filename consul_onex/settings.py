@@ -107,6 +107,8 @@ class ConsulSettings(BaseSettings):
     )
     gzip: bool | None = _variable("CONSUL_ONEX_GZIP")
     """Ask for packed answers. Not set: unless the agent is on this machine."""
+    check_server: bool = _variable("CONSUL_ONEX_CHECK_SERVER", default=True)
+    """Refuse what the server is known to ignore silently, and ask it once for its version."""
 
     def __init__(self, **values: Any) -> None:
         for secret in ("token", "auth"):

@@ -1,49 +1,322 @@
-"""How Consul's JSON becomes Python."""
+"""
+How Consul's JSON becomes Python, and Python Consul's JSON.
+
+There are two kinds of model. What only Consul says is `Received`: a frozen, slotted dataclass,
+tolerant of what is missing, null or new. What a caller writes is a `Definition`: a pydantic model,
+strict when it is made in Python, as tolerant as the others when Consul gives it back.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeVar
 
-from pydantic import ConfigDict, GetCoreSchemaHandler
-from pydantic.alias_generators import to_pascal
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema
 
-__all__ = ["WIRE", "Bytes", "NullIs"]
+from .._duration import format_duration, parse_duration
+from .._json import LAZY, UNSAID, adapter_of, place_of
+from ..errors import DecodeError, InvalidRequestError
+
+__all__ = [
+    "U64",
+    "WIRE",
+    "Bytes",
+    "Definition",
+    "Duration",
+    "Nanoseconds",
+    "NullIs",
+    "Received",
+    "Secret",
+    "Time",
+    "named",
+    "rows_of",
+    "wire_name",
+]
+
+T = TypeVar("T")
+
+_ACRONYMS: Final = frozenset(
+    {
+        *("acl", "ca", "dns", "fips", "grpc", "http", "id", "ip", "json", "jwks", "jwt", "lan"),
+        *("oidc", "os", "pem", "rtt", "sds", "sha", "sni", "tcp", "tls", "ttl", "udp", "uri"),
+        *("url", "wan"),
+    }
+)
+
+
+def wire_name(field: str) -> str:
+    """What Consul calls a field: `service_id` is its `ServiceID`."""
+    return "".join(
+        word.upper() if word in _ACRONYMS else "IDs" if word == "ids" else word.capitalize()
+        for word in field.split("_")
+    )
+
+
+def named(name: str) -> FieldInfo:
+    """Mark a field whose name on the wire follows no rule, for an `Annotated` type."""
+    # Not pydantic's `alias`, which type checkers would take for the argument's name.
+    marked: FieldInfo = Field(validation_alias=name, serialization_alias=name)
+    return marked
+
 
 WIRE: Final = ConfigDict(
-    alias_generator=to_pascal,
-    populate_by_name=True,
+    alias_generator=wire_name,
     extra="ignore",
     # Base64 is decoded in Rust, four times as fast as by the standard library.
     val_json_bytes="base64",
+    # Most programs use few of these types; each is built when it is first needed.
+    defer_build=True,
 )
+
+
+# -- types ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class NullIs:
-    """Marks a field that Consul may send as null, and what that means."""
+    """Marks a value that Consul may send as null, and what that means."""
 
     empty: Callable[[], Any]
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        # Null is tried last, and turned into the default by a schema that takes nothing: all of
-        # it in Rust. (A default on the field's own schema would hide damaged values.)
-        null = core_schema.chain_schema(
-            [
-                core_schema.none_schema(),
-                core_schema.with_default_schema(
-                    core_schema.literal_schema([False]),
-                    default_factory=self.empty,
-                    on_error="default",
-                ),
-            ]
+        return _null_is(self.empty, handler(source))
+
+
+def _null_is(empty: Callable[[], Any], schema: CoreSchema) -> CoreSchema:
+    # Null is tried last, and turned into the default by a schema that takes nothing: all of it in
+    # Rust. (A default on the field's own schema would hide damaged values.)
+    null = core_schema.chain_schema(
+        [
+            core_schema.none_schema(),
+            core_schema.with_default_schema(
+                core_schema.literal_schema([False]), default_factory=empty, on_error="default"
+            ),
+        ]
+    )
+    return core_schema.union_schema([(schema, UNSAID), (null, UNSAID)], mode="left_to_right")
+
+
+class _Seconds:
+    """Seconds in Python; on the wire what Go makes of a duration."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.no_info_plain_validator_function(_read_duration),
+            python_schema=core_schema.float_schema(ge=0, allow_inf_nan=False, strict=True),
         )
-        return core_schema.union_schema([handler(source), null], mode="left_to_right")
 
 
-Bytes = Annotated[bytes, NullIs(bytes)]
-"""Base64 on the wire. An empty value is null there."""
+def _read_duration(value: object) -> float:
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except DecodeError as error:
+            raise ValueError("not a duration") from error
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # A number counts nanoseconds, in every place where Consul says one.
+        return value / 1e9
+    raise ValueError("not a duration")
+
+
+Duration = Annotated[
+    float, _Seconds, PlainSerializer(format_duration, return_type=str, when_used="json")
+]
+"""Seconds. `"1m30s"`, or a number of nanoseconds, on the wire; written as `"90s"`."""
+
+Nanoseconds = Annotated[
+    float,
+    _Seconds,
+    PlainSerializer(lambda seconds: round(seconds * 1e9), return_type=int, when_used="json"),
+]
+"""Seconds, where Consul writes a number of nanoseconds."""
+
+Time = Annotated[
+    AwareDatetime | None,
+    AfterValidator(lambda time: None if time is None or time.year <= 1 else time),
+]
+"""A point in time, to the microsecond. None where Consul sends Go's zero time, for never."""
+
+Bytes = Annotated[
+    bytes,
+    PlainSerializer(
+        lambda value: base64.b64encode(value).decode("ascii"), return_type=str, when_used="json"
+    ),
+]
+"""Base64 on the wire."""
+
+U64 = Annotated[int, Field(ge=0, lt=2**64)]
+"""A whole number from 0 to 2**64 - 1."""
+
+Secret = Annotated[
+    SecretStr,
+    PlainSerializer(
+        lambda secret: secret.get_secret_value(), return_type=str, when_used="json-unless-none"
+    ),
+]
+"""Hidden in Python, plain on the wire."""
+
+
+def rows_of(row: type[T]) -> TypeAdapter[list[T]]:
+    """The adapter of a list that Consul may send as null; built when it is first used."""
+    rows: Any = Annotated[list[row], NullIs(list)]  # type: ignore[valid-type]
+    return TypeAdapter(rows, config=LAZY)
+
+
+# -- the two kinds -------------------------------------------------------------------------------
+
+
+class Received:
+    """What Consul says: missing, null and new fields are fine, whatever they are."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return _tolerant(handler, handler(source))
+
+    def to_wire(self) -> dict[str, Any]:
+        """
+        Consul's own JSON for this, in Consul's names.
+
+        Fields that are None are left out. What Consul left out or sent as null is there as the
+        empty value it was read as.
+        """
+        plain: dict[str, Any] = adapter_of(type(self)).dump_python(
+            self, mode="json", by_alias=True, exclude_none=True
+        )
+        return plain
+
+
+class Definition(BaseModel):
+    """
+    What a caller writes down for Consul.
+
+    Wrong values, wrong types and names that do not exist are an InvalidRequestError at once. Only
+    fields that were given are sent. Where Consul gives a definition back it is read into the same
+    model, tolerantly; `replace` makes a changed copy of it to send.
+    """
+
+    model_config = WIRE | ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    # What the server writes, and refuses or ignores when a client does.
+    _OF_THE_SERVER: ClassVar[frozenset[str]] = frozenset({"create_index", "modify_index", "hash"})
+
+    if not TYPE_CHECKING:
+        # To type checkers the fields are the arguments.
+        def __init__(self, /, **values: Any) -> None:
+            for name, field in type(self).model_fields.items():
+                if field.is_required() and name not in values:
+                    raise InvalidRequestError(f"{type(self).__name__}.{name} must be given")
+            try:
+                self.__pydantic_validator__.validate_python(
+                    values,
+                    self_instance=self,
+                    strict=True,
+                    extra="forbid",
+                    by_alias=False,
+                    by_name=True,
+                )
+                return
+            except ValidationError as error:
+                problem = _problem(error)
+            # Raised out here: pydantic's error holds the values, which may be secrets.
+            raise InvalidRequestError(f"{type(self).__name__}{problem}")
+
+        # As for the __init__ that this stands in for: JSON is read past it.
+        __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return _tolerant(handler, handler(source))
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values in these fields, checked as any other definition."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**given | changes)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Consul's own JSON for this: what was given, in Consul's names. Secrets are plain."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+    def body(self) -> bytes:
+        """This as the body of a request: what was given, without what only the server writes."""
+        try:
+            return self.__pydantic_serializer__.to_json(
+                self,
+                by_alias=True,
+                exclude_unset=True,
+                exclude_none=True,
+                exclude=set(self._OF_THE_SERVER),
+            )
+        except (PydanticSerializationError, ValueError, RecursionError):
+            pass
+        raise InvalidRequestError(f"this {type(self).__name__} cannot be written as JSON")
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where, said = place_of(first), first["msg"]
+    match first["type"]:
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            said = "there is no such field"
+        case "value_error":
+            said = said.removeprefix("Value error, ")
+    return f"{'.' if where else ''}{where}: {said}"
+
+
+def _tolerant(handler: GetCoreSchemaHandler, schema: CoreSchema) -> CoreSchema:
+    """
+    Let every field of a model be missing, or null: then it has its default.
+
+    A field that must be given in Python is then empty. (So Consul may forget what we may not.)
+    """
+    inner: Any = handler.resolve_ref_schema(schema)
+    while inner["type"] not in ("dataclass-args", "model-fields"):
+        inner = inner["schema"]
+    fields = inner["fields"]
+    for field in fields.values() if isinstance(fields, dict) else fields:
+        default = field["schema"]
+        if default["type"] in _EMPTY and isinstance(fields, dict):
+            empty = _EMPTY[default["type"]]
+            default = core_schema.with_default_schema(default, default_factory=empty)
+            field["schema"] = default
+        if default["type"] == "default":
+            empty = default.get("default_factory") or _copies(default.get("default"))
+            default["schema"] = _null_is(empty, default["schema"])
+    return schema
+
+
+_EMPTY: Final[dict[str, Callable[[], Any]]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+}
+
+
+def _copies(value: Any) -> Callable[[], Any]:
+    return lambda: copy(value)

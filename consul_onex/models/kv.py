@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from .._json import adapter_of, problem_of
 from ..errors import DecodeError
-from ._base import WIRE, Bytes
+from ._base import Bytes, Received
 
 __all__ = ["KVPair"]
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KVPair:
+class KVPair(Received):
     """
     One key and what it holds.
 
@@ -28,8 +28,6 @@ class KVPair:
     counts acquisitions, but starts over when the key is deleted or overwritten: it is no fencing
     token.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
     key: str
     value: Bytes = b""

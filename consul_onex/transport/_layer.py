@@ -12,7 +12,17 @@ from .._call import Call
 from .._failures import fault_of_error
 from .._faults import Fault, classify
 
-__all__ = ["Layer", "call_of", "close", "fault_of_answer", "fault_of_error", "stack", "stacked"]
+__all__ = [
+    "Layer",
+    "call_of",
+    "close",
+    "fault_of_answer",
+    "fault_of_error",
+    "is_answer",
+    "is_data",
+    "stack",
+    "stacked",
+]
 
 
 class Layer(Protocol):
@@ -38,6 +48,20 @@ def stacked(
 
 def call_of(request: httpx.Request) -> Call:
     return Call.of(request.method, request.extensions)
+
+
+def is_data(response: httpx.Response, call: Call) -> bool:
+    """Whether an answer is data although its status says error."""
+    return bool(call.data) and call.is_data(
+        response.status_code, response.headers.get("content-type")
+    )
+
+
+def is_answer(response: httpx.Response, call: Call) -> bool:
+    """Whether this answers the caller, well or badly, and is no news of Consul's own trouble."""
+    # Whatever is below 500 is one, but for "not so fast".
+    status = response.status_code
+    return (status < 500 and status != 429) or is_data(response, call)
 
 
 async def fault_of_answer(response: httpx.Response) -> Fault:

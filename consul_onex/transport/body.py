@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,7 @@ import httpx
 from .._call import Call
 from .._numbers import count, seconds
 from ..errors import DecodeError
-from ._layer import call_of, close
+from ._layer import call_of, close, is_data
 
 __all__ = ["WholeBody"]
 
@@ -31,7 +32,8 @@ class WholeBody:
     it says so, hence 8.
 
     A body over `limit` bytes, unpacked, is a DecodeError; the text of an error is cut at
-    `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass unread and unpacked.
+    `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass unread, and neither they
+    nor uploads have this clock: only the whole call's.
     """
 
     seconds: float = 8.0
@@ -54,11 +56,11 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
-        within = self._whole_body.seconds + call.hold
+        within = math.inf if call.unhurried else self._whole_body.seconds + call.hold
         done = None
         with anyio.CancelScope(deadline=anyio.current_time() + within):
             response = await self._inner.handle_async_request(request)
-            if not call.stream:
+            if not call.stream or response.status_code >= 400:
                 await self._read(response, call)
             done = response
         # A scope swallows the cancellation that it caused, and no other.
@@ -70,7 +72,7 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         announced, coding = _framing(response)
         limit = self._whole_body.limit
         try:
-            if response.status_code >= 400:
+            if response.status_code >= 400 and not is_data(response, call):
                 body = await _read_start(response, coding, self._whole_body.error_limit)
             elif announced > limit:
                 raise _too_large(limit, call.operation)

@@ -16,7 +16,7 @@ from .._faults import Blame
 from .._numbers import count, seconds
 from ..errors import CircuitOpenError
 from ..events import CircuitChanged
-from ._layer import call_of, fault_of_answer, fault_of_error
+from ._layer import call_of, fault_of_answer, fault_of_error, is_answer
 
 __all__ = ["Breaker", "Circuit", "CircuitState", "CircuitStatistics"]
 
@@ -186,7 +186,7 @@ class BreakerTransport(httpx.AsyncBaseTransport):
         blame = Blame.UNCLEAR
         try:
             response = await self._inner.handle_async_request(request)
-            blame = await _blame(response)
+            blame = await _blame(response, call)
             return response
         except httpx.TransportError as error:
             blame = fault_of_error(error).blame
@@ -237,9 +237,8 @@ def _named(url: httpx.URL) -> str | None:
     return url.params.get("dc") if b"dc=" in url.query else None
 
 
-async def _blame(response: httpx.Response) -> Blame:
-    # Whatever is below 500 is an answer, but for "not so fast".
-    if response.status_code < 500 and response.status_code != 429:
+async def _blame(response: httpx.Response, call: Call) -> Blame:
+    if is_answer(response, call):
         return Blame.NOBODY
     return (await fault_of_answer(response)).blame
 

@@ -12,7 +12,7 @@ from .._address import Address
 from .._call import Call, Safety
 from .._faults import Outcome
 from ..errors import CircuitOpenError, ConfigurationError
-from ._layer import call_of, close, fault_of_answer, fault_of_error
+from ._layer import call_of, close, fault_of_answer, fault_of_error, is_answer
 
 __all__ = ["Datacenters"]
 
@@ -88,7 +88,7 @@ class DatacentersTransport(httpx.AsyncBaseTransport):
             if fault_of_error(error).outcome is Outcome.REJECTED:
                 raise
             return None
-        if response.status_code < 500 and response.status_code != 429:
+        if is_answer(response, call_of(request)):
             return response
         if (await fault_of_answer(response)).outcome is Outcome.REJECTED:
             return response

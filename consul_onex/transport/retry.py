@@ -17,7 +17,7 @@ from .._faults import Fault, Outcome
 from .._numbers import count, seconds
 from ..errors import ConfigurationError
 from ..events import Retrying
-from ._layer import call_of, close, fault_of_answer, fault_of_error
+from ._layer import call_of, close, fault_of_answer, fault_of_error, is_answer
 
 __all__ = ["Retry", "RetryStatistics", "retry_after"]
 
@@ -120,8 +120,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
                 if pause is None:
                     raise
             else:
-                # Whatever is below 500 is an answer, but for "not so fast".
-                if response.status_code < 500 and response.status_code != 429:
+                if is_answer(response, call):
                     self._earn()
                     return response
                 fault = await fault_of_answer(response)
