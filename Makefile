@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
-.PHONY: help demo test httpx2 cov lint types examples bench package consul clean all
+.PHONY: help demo test httpx2 cov lint types examples endpoints bench package consul clean all
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z0-9]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ types: .venv/.dev  ## mypy and pyright, over the tests and the examples too
 
 examples: .venv/.dev consul  ## the examples and the code in the pages, against a real Consul
 	@CONSUL_REQUIRED=1 $(BIN)/python -m pytest --quiet tests/test_examples.py tests/test_readme.py
+
+endpoints: .venv/.dev  ## write docs/endpoints.md anew, from the docstrings
+	@$(BIN)/python -m tests.endpoints
 
 bench: .venv/.dev consul  ## how fast, beside plain httpx; about a minute
 	@$(BIN)/python -m tests.bench $(BENCH)

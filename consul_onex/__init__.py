@@ -9,11 +9,12 @@ A native-async, fully typed client for HashiCorp Consul, on asyncio and trio.
 The house, floor by floor; each looks down only:
 
     client, settings          the front door: ConsulClient, ConsulSettings
-    api/                      Consul's API, one file per endpoint prefix: c.kv, c.catalog, c.status
+    api/                      Consul's API, one file per endpoint prefix: c.kv, c.agent ...
     transport/ | _wire, watch two wings: the layers of resilience, and one call out and one answer
-                              back; they meet in the card that each request carries (_call)
+                              back, or many (watch, changes); they meet in the card that each
+                              request carries (_call)
     errors, events, query,    words and facts: the error tree, what can be observed, Consistency
-    models/                   and Cursor, what Consul sends
+    models/                   and Cursor, what Consul sends and takes
 
 A call goes from its method (which knows the endpoint), through the wire (which knows the view's
 options and turns errors into ours), through the layers of `consul_onex.transport` (which know what
@@ -23,7 +24,8 @@ may be repeated, where to ask, and when to stop), to a socket.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from ._call import Safety
 from ._server import Server
@@ -31,6 +33,7 @@ from ._tls import TLS
 from ._token import TokenFile
 from ._version import __version__
 from ._wire import Answer
+from .changes import Added, Change, Changed, Removed, Resync, Snapshot
 from .client import ConsulClient, Statistics
 from .errors import (
     BadRequestError,
@@ -60,17 +63,49 @@ from .errors import (
     UnknownDatacenterError,
     UnsupportedEndpointError,
 )
-from .models import KVPair
 from .query import Consistency, Cursor, QueryMeta
-from .watch import Watch
+from .watch import Watch, WatchState
 
 if TYPE_CHECKING:
+    from .models import (
+        ACLPolicy,
+        ACLRole,
+        ACLToken,
+        AgentService,
+        CatalogRegistration,
+        CatalogService,
+        Check,
+        HealthCheck,
+        Intention,
+        KVPair,
+        Node,
+        PreparedQuery,
+        Proxy,
+        ServiceAddress,
+        ServiceEntry,
+        ServiceRegistration,
+        SessionEntry,
+        TxnResult,
+        Upstream,
+        UserEvent,
+        Weights,
+    )
     from .settings import ConsulSettings
 
 __all__ = [
     "TLS",
+    "ACLPolicy",
+    "ACLRole",
+    "ACLToken",
+    "Added",
+    "AgentService",
     "Answer",
     "BadRequestError",
+    "CatalogRegistration",
+    "CatalogService",
+    "Change",
+    "Changed",
+    "Check",
     "CircuitOpenError",
     "ClientClosedError",
     "ConfigurationError",
@@ -83,30 +118,47 @@ __all__ = [
     "ConsulTimeoutError",
     "Cursor",
     "DecodeError",
+    "HealthCheck",
     "InsecureTransportWarning",
+    "Intention",
     "InvalidKeyError",
     "InvalidRequestError",
     "InvalidSessionError",
     "KVPair",
     "NoLeaderError",
+    "Node",
     "NotFoundError",
     "OperationError",
     "OutcomeUnknownError",
     "OverloadedError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
+    "PreparedQuery",
+    "Proxy",
     "QueryMeta",
     "RateLimitedError",
+    "Removed",
+    "Resync",
     "Safety",
     "Server",
     "ServerError",
+    "ServiceAddress",
+    "ServiceEntry",
+    "ServiceRegistration",
+    "SessionEntry",
+    "Snapshot",
     "Statistics",
     "TokenFile",
     "TransactionError",
+    "TxnResult",
     "UnknownCheckError",
     "UnknownDatacenterError",
     "UnsupportedEndpointError",
+    "Upstream",
+    "UserEvent",
     "Watch",
+    "WatchState",
+    "Weights",
     "__version__",
 ]
 
@@ -115,10 +167,41 @@ __all__ = [
 logging.getLogger("consul_onex").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    # pydantic-settings takes as long to import as httpx, and only from_env needs it.
-    if name == "ConsulSettings":
-        from .settings import ConsulSettings  # noqa: PLC0415
+# pydantic-settings takes as long to import as httpx, and only from_env needs it. The models are
+# imported when they are first used.
+_LATER: Final = {
+    "ConsulSettings": ".settings",
+    **dict.fromkeys(
+        [
+            "ACLPolicy",
+            "ACLRole",
+            "ACLToken",
+            "AgentService",
+            "CatalogRegistration",
+            "CatalogService",
+            "Check",
+            "HealthCheck",
+            "Intention",
+            "KVPair",
+            "Node",
+            "PreparedQuery",
+            "Proxy",
+            "ServiceAddress",
+            "ServiceEntry",
+            "ServiceRegistration",
+            "SessionEntry",
+            "TxnResult",
+            "Upstream",
+            "UserEvent",
+            "Weights",
+        ],
+        ".models",
+    ),
+}
 
-        return ConsulSettings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    # To type checkers a name that is not above does not exist.
+    def __getattr__(name: str) -> object:
+        if name in _LATER:
+            return getattr(import_module(_LATER[name], __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,8 @@ from .errors import DecodeError, InvalidRequestError
 
 __all__ = ["format_duration", "parse_duration"]
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+# In nanoseconds: a time is then the same number of seconds in every notation.
+_UNITS = {"h": 3600e9, "m": 60e9, "s": 1e9, "ms": 1e6, "us": 1e3, "µs": 1e3, "ns": 1.0}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|h|m|s)", re.ASCII)
 _WHOLE = re.compile(rf"[+-]?(?:{_PART.pattern})+", re.ASCII)
 
@@ -33,5 +34,5 @@ def parse_duration(text: str) -> float:
         return 0.0
     if not _WHOLE.fullmatch(text):
         raise DecodeError(f"not a duration: {text[:40]!r}")
-    total = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    total = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)) / 1e9
     return -total if text.startswith("-") else total

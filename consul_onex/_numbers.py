@@ -1,4 +1,4 @@
-"""Numbers that a caller gives, checked."""
+"""Numbers and flags that a caller gives, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from .errors import ConfigurationError
 
-__all__ = ["count", "seconds"]
+__all__ = ["count", "flag", "seconds"]
 
 
 def seconds(name: str, value: float, *, setting: str, above_zero: bool = False) -> float:
@@ -27,4 +27,11 @@ def count(name: str, value: int, *, setting: str, least: int = 1) -> int:
     """A whole number, at least so large. ConfigurationError where it is none."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name} must be a whole number from {least} on", setting=setting)
+    return value
+
+
+def flag(name: str, value: bool, *, setting: str) -> bool:
+    """True or False. ConfigurationError where it is neither."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False", setting=setting)
     return value

@@ -19,9 +19,7 @@ __all__ = ["NAME", "Params", "key_path", "prefix_path", "query_string", "raw_pat
 # httpx takes no longer URL, and Consul no longer request line than 1 MiB.
 _LONGEST: Final = 60_000
 
-_ELSEWHERE: Final = (
-    "only a transaction (PUT /v1/txn), whose keys are not part of a URL, can reach it"
-)
+_ELSEWHERE: Final = "only a transaction (c.txn), whose keys are not part of a URL, can reach it"
 
 NAME: Final = "^[A-Za-z0-9_-]{1,64}$"
 """What a datacenter, a namespace or a partition may be called."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, overload
 
 from pydantic import SecretStr
 
@@ -21,6 +21,10 @@ _LONGEST: Final = 4096
 T = TypeVar("T")
 
 
+@overload
+def hidden(secret: str | SecretStr) -> SecretStr: ...
+@overload
+def hidden(secret: T) -> T | SecretStr: ...
 def hidden(secret: T) -> T | SecretStr:
     """
     A secret given as plain text, wrapped; anything else as it is.

@@ -9,8 +9,10 @@ is in between: no redirects, which would carry the token to another origin, no c
 from __future__ import annotations
 
 import enum
+import inspect
+import math
 import platform
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -26,8 +28,10 @@ from ._duration import format_duration
 from ._failures import fault_of_error, tls_failure
 from ._faults import Outcome, classify
 from ._json import adapter_of, problem_of
+from ._numbers import seconds
 from ._path import Params, query_string
 from ._server import Server
+from ._topic import Hub, Topic
 from ._version import __version__
 from .errors import (
     ClientClosedError,
@@ -38,6 +42,7 @@ from .errors import (
     ConsulTimeoutError,
     DecodeError,
     InvalidRequestError,
+    NotFoundError,
     OperationError,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -45,6 +50,7 @@ from .errors import (
     UnsupportedEndpointError,
 )
 from .query import Consistency, Cursor, QueryMeta
+from .watch import Watch
 
 __all__ = ["Answer", "Line", "Options", "Stream", "Takes", "Upload", "Wire", "following"]
 
@@ -125,32 +131,86 @@ class Answer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A body that is sent piece by piece. Its length is said beforehand, as Consul wants it."""
+class Upload(httpx.AsyncByteStream):
+    """
+    A body that is sent piece by piece, and told how far it has come.
 
-    chunks: AsyncIterator[bytes]
-    length: int
+    Its length is said beforehand, as Consul wants it; pieces that come to another length end the
+    call. It is no asynchronous generator, since nobody closes one that is left half sent.
+    """
 
-
-class Stream:
-    """An answer whose body is read piece by piece, while it arrives."""
-
-    def __init__(self, call: Call, line: Line, response: httpx.Response) -> None:
-        self.operation = call.operation
-        self.meta = QueryMeta.from_headers(response.headers.raw, datacenter=call.served_by)
-        self._call = call
-        self._line = line
-        self._chunks = aiter(response.stream)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        length: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.length = length
+        self._chunks = chunks
+        self._progress = progress
+        self._sent = 0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._sent and self._progress is not None:
+            self._progress(self._sent)
+        chunk = await anext(self._chunks, None)
+        self._sent += len(chunk or b"")
+        if self._sent > self.length or (chunk is None and self._sent < self.length):
+            raise InvalidRequestError(
+                f"the body does not have the {self.length} bytes that were promised"
+            )
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+
+class Stream:
+    """An answer whose body is read piece by piece, while it arrives."""
+
+    def __init__(
+        self, call: Call, line: Line, response: httpx.Response, silence: float | None
+    ) -> None:
+        self.operation = call.operation
+        self.meta = QueryMeta.from_headers(response.headers.raw, datacenter=call.served_by)
+        self._call = call
+        self._line = line
+        self._silence = math.inf if silence is None else silence
+        self._response = response
+        self._chunks = aiter(response.stream)  # type: ignore[arg-type]
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ended:
+            # What is below would say that this was all.
+            raise ConsulConnectionError(
+                "this stream was broken off, or left", operation=self.operation
+            )
+        self._ended, chunk = True, None
         try:
-            return await anext(self._chunks)
+            with anyio.move_on_after(self._silence):
+                chunk = await anext(self._chunks, None)
+                self._ended = False
         except httpx.TransportError as error:
             raise _connection_error(self._call, self._line, error) from error
+        if self._ended:
+            raise ConsulTimeoutError(
+                f"nothing more came within {self._silence:g} s", operation=self.operation
+            )
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """Read no further."""
+        self._ended = True
+        with anyio.CancelScope(shield=True):
+            await self._response.stream.aclose()  # type: ignore[union-attr]
 
 
 class _Count:
@@ -184,6 +244,7 @@ class Line:
     attempt_timeout: float = 8.0
     gzip: bool = False
     check_server: bool = True
+    hub: Hub = field(default_factory=Hub)
     server: Server | None = field(default=None, init=False)
     server_asked: bool = field(default=False, init=False)
     closed: bool = field(default=False, init=False)
@@ -355,6 +416,8 @@ class Wire:
                     cursor=fresh,
                     missing=missing,
                     takes=takes,
+                    local=local,
+                    data=data,
                 )
             value = decoded(answer)
             if cursor is not None:
@@ -374,6 +437,48 @@ class Wire:
             and Takes.CONSISTENCY in takes
             and cursor.goes_back(answer.meta)
         )
+
+    # -- what is followed --------------------------------------------------------------------------
+
+    def watch(self, read: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> Watch[T]:
+        """
+        Follow a read. Equal ones of this client share one query.
+
+        They are equal when it is the same method of the API, on equal views, with equal arguments.
+        """
+        arguments = _arguments(read, args, kwargs)
+        if "cursor" in kwargs:
+            raise InvalidRequestError("a watch has a cursor of its own")
+        if "cursor" not in inspect.signature(read).parameters:
+            raise InvalidRequestError(
+                "this cannot be watched: it takes no cursor; c.poll follows it"
+            )
+        wire = _wire_of(read) or self
+
+        def made() -> Topic[T]:
+            return Topic(
+                lambda cursor: read(*args, **kwargs, cursor=cursor),
+                wait=wire.options.wait,
+                hub=self.line.hub,
+            )
+
+        return Watch.of(self.line.hub.topic(_key(read, wire.options, arguments, None), made))
+
+    def poll(
+        self, read: Callable[..., Awaitable[T]], every: float, *args: Any, **kwargs: Any
+    ) -> Watch[T]:
+        """Follow a read that cannot wait, by asking every so many seconds."""
+        arguments = _arguments(read, args, kwargs)
+        every = seconds("every", every, setting="every", above_zero=True)
+        wire = _wire_of(read) or self
+
+        async def asked(_: Cursor) -> T:
+            return await read(*args, **kwargs)
+
+        def made() -> Topic[T]:
+            return Topic(asked, every=every, hub=self.line.hub)
+
+        return Watch.of(self.line.hub.topic(_key(read, wire.options, arguments, every), made))
 
     # -- writes ------------------------------------------------------------------------------------
 
@@ -491,25 +596,25 @@ class Wire:
         """
         A read whose answer is handed on piece by piece, as it is.
 
-        It may be silent for `silence` seconds between two pieces; None is for ever. Leaving closes
-        the connection.
+        Its head comes within the call's time-out. Then it may be silent for `silence` seconds
+        between two pieces; None is for ever. Leaving closes the connection.
         """
         call = self._call(operation, Safety.SAFE, takes, local=local, control=False, cursor=None)
         call.stream = True
         query = query_string([*(params or ()), *self._params_for(takes)])
         with self.line.occupied(call):
             with self._told(call):
-                request = self._request(call, "GET", path + query, b"", b"", silence=silence)
+                request = self._request(call, "GET", path + query, b"", b"")
                 response = await self.line.transport.handle_async_request(request)
+            if not 200 <= response.status_code < 300:
+                # WholeBody has read it, and cut it.
+                body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+                raise _status_error(call, response, body, self.line.server)
+            stream = Stream(call, self.line, response, silence)
             try:
-                if not 200 <= response.status_code < 300:
-                    # WholeBody has read it, and cut it.
-                    body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
-                    raise _status_error(call, response, body, self.line.server)
-                yield Stream(call, self.line, response)
+                yield stream
             finally:
-                with anyio.CancelScope(shield=True):
-                    await response.stream.aclose()  # type: ignore[union-attr]
+                await stream.aclose()
 
     def _request(
         self,
@@ -518,8 +623,6 @@ class Wire:
         target: str,
         content: bytes | Upload,
         content_type: bytes,
-        *,
-        silence: float | None = None,
     ) -> httpx.Request:
         headers = self.line.headers
         timeouts: dict[str, Any] = self._timeouts
@@ -531,14 +634,16 @@ class Wire:
             # Packing would hold back what is there already.
             headers = [(k, v) if k != b"Accept-Encoding" else (k, b"identity") for k, v in headers]
         if call.unhurried:
-            timeouts = self._timeouts | {"read": silence}
+            # The call's own time-out is all there is.
+            timeouts = self._timeouts | {"read": None}
         elif call.blocking:
             timeouts = self._timeouts_for(call.hold)
         return httpx.Request(
             method,
             httpx.URL(self.line.base + target),
             headers=headers,
-            content=content.chunks if isinstance(content, Upload) else content,
+            content=None if isinstance(content, Upload) else content,
+            stream=content if isinstance(content, Upload) else None,
             extensions={"timeout": timeouts, CARD: call},
         )
 
@@ -564,17 +669,17 @@ class Wire:
 
     async def server(self) -> Server | None:
         """The agent's version, asked for once. None where it does not say."""
+        # Calls that come first together each ask: none waits for another's failure.
         line = self.line
         if not line.server_asked and line.check_server:
             try:
                 line.server = await self._ask_server()
-            except ConsulStatusError:
-                line.server_asked = True
+            except (DecodeError, NotFoundError, PermissionDeniedError, UnsupportedEndpointError):
+                pass
             except ConsulError:
                 # It says nothing at all at the moment; the call itself will say so better.
-                pass
-            else:
-                line.server_asked = True
+                return None
+            line.server_asked = True
         return line.server
 
     async def _ask_server(self) -> Server | None:
@@ -603,18 +708,20 @@ class Wire:
 
     async def _check_tenancy(self, takes: Takes, operation: str) -> None:
         options = self.options
-        what = "partition" if options.partition is not None else "namespace"
-        asked = Takes.PARTITION if options.partition is not None else Takes.NAMESPACE
-        if asked not in takes:
-            return
-        server = await self.server()
-        if server is not None and not server.enterprise:
-            raise InvalidRequestError(
-                f"{server} has no {what}s: they are a feature of Consul Enterprise",
-                operation=operation,
-            )
-        if what == "partition":
-            await self.needs("partitions", "1.11", operation)
+        for what, asked, given in (
+            ("partitions", Takes.PARTITION, options.partition),
+            ("namespaces", Takes.NAMESPACE, options.namespace),
+        ):
+            if given is None or asked not in takes:
+                continue
+            server = await self.server()
+            if server is not None and not server.enterprise:
+                raise InvalidRequestError(
+                    f"{server} has no {what}: they are a feature of Consul Enterprise",
+                    operation=operation,
+                )
+            if asked is Takes.PARTITION:
+                await self.needs(what, "1.11", operation)
 
     def _call(
         self,
@@ -631,7 +738,7 @@ class Wire:
         if cursor is not None and not options.failover and cursor.datacenter != datacenter:
             # Its index counts another datacenter's history.
             cursor.restart()
-        waits = cursor is not None and cursor.index is not None
+        waits = cursor is not None and cursor.waits
         return Call(
             operation,
             safety,
@@ -676,13 +783,60 @@ class Wire:
         }
 
 
+def _arguments(
+    read: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[str, Any], ...]:
+    """The arguments of a read by name, however they were given."""
+    if not callable(read):
+        raise InvalidRequestError("a watch takes a method and its arguments: c.kv.get, 'key'")
+    try:
+        bound = inspect.signature(read).bind(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidRequestError(f"this cannot be called so: {error}") from None
+    return tuple(sorted(bound.arguments.items()))
+
+
+def _wire_of(read: Callable[..., object]) -> Wire | None:
+    """The wire of a method of our own API."""
+    wire = getattr(getattr(read, "__self__", None), "_wire", None)
+    return wire if isinstance(wire, Wire) else None
+
+
+def _key(
+    read: Callable[..., object],
+    options: Options,
+    arguments: tuple[tuple[str, Any], ...],
+    every: float | None,
+) -> Hashable:
+    """What makes two followers follow the same. What cannot be compared is followed alone."""
+    if _wire_of(read) is None:
+        return object()
+    key = (getattr(read, "__func__", None), options, _frozen(arguments), every)
+    try:
+        hash(key)
+    except TypeError:
+        return object()
+    return key
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(one) for one in value)
+    if isinstance(value, dict):
+        return tuple((name, _frozen(one)) for name, one in sorted(value.items()))
+    return value
+
+
 _BOOL: Final = TypeAdapter[bool](StrictBool)
 
 
 def _waiting(call: Call, cursor: Cursor | None) -> Params:
     if call.wait is None or cursor is None:
         return []
-    return [("index", str(cursor.index)), ("wait", format_duration(call.wait))]
+    wait = ("wait", format_duration(call.wait))
+    if cursor.index is None:
+        return [("hash", cursor.hash or ""), wait]
+    return [("index", str(cursor.index)), wait]
 
 
 @contextmanager
@@ -770,6 +924,10 @@ def _status_error(
             detail = f"{server} has no such endpoint (too old, or another edition)"
     if status == 400 and not detail:
         detail = "no reason given; a character of the path does not print for this server"
+    errors = _operation_errors(body) if kind is TransactionError else ()
+    if errors:
+        # As JSON it would be cut before it says why.
+        detail = _cut("; ".join(f"operation {error.index}: {error.what}" for error in errors))
     error = kind(
         f"Consul answered {status}: {detail or 'no text'}{_tail(call)}",
         status=status,
@@ -778,7 +936,7 @@ def _status_error(
         operation=operation,
     )
     if isinstance(error, TransactionError):
-        error.errors = _operation_errors(body)
+        error.errors = errors
     return error
 
 
@@ -792,8 +950,11 @@ def _host(response: httpx.Response) -> str:
 
 def _operation_errors(body: bytes) -> tuple[OperationError, ...]:
     try:
-        errors = from_json(body)["Errors"]
-        return tuple(OperationError(int(e["OpIndex"]), str(e["What"])) for e in errors)
+        # The body of an error is cut, and so may be the last of many.
+        errors = from_json(body, allow_partial="trailing-strings")["Errors"]
+        return tuple(
+            OperationError(int(e["OpIndex"]), str(e["What"])) for e in errors if "What" in e
+        )
     except (KeyError, TypeError, ValueError):
         return ()
 

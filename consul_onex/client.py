@@ -20,7 +20,6 @@ from typing import (
     TypedDict,
     TypeVar,
     Unpack,
-    cast,
 )
 
 import httpx
@@ -34,6 +33,7 @@ from ._path import NAME, Params, raw_path
 from ._server import Server
 from ._tls import TLS
 from ._token import TokenFile, as_token, hidden
+from ._topic import Hub
 from ._wire import Answer, Line, Options, Takes, Wire, following
 from .errors import ConfigurationError, InsecureTransportWarning, InvalidRequestError
 from .query import Consistency, Cursor
@@ -154,6 +154,7 @@ class Overrides(TypedDict, total=False):
     limit_plain: int | None
     limit_blocking: int | None
     limit_max_wait: float | None
+    limit_queue_watches: bool | None
     max_response_bytes: int | None
     gzip: bool | None
     check_server: bool | None
@@ -258,6 +259,7 @@ class ConsulClient:
             attempt_timeout=whole.seconds,
             gzip=_pick(gzip, s.gzip, not where.loopback),
             check_server=_pick(check_server, s.check_server, True),
+            hub=_hub(resilience),
         )
         options = Options(
             datacenter=_name("datacenter", datacenter or s.datacenter),
@@ -538,19 +540,28 @@ class ConsulClient:
         """
         Follow any read that takes a cursor: its result now, and after each change.
 
-            async for keys in c.watch(c.kv.keys, "config/"):
+            async for entries in c.watch(c.health.service, "web", passing=True):
+                ...
+
+        Watches of the same read, with equal arguments, options and token, share one query.
+        """
+        return self._wire.watch(read, *args, **kwargs)
+
+    def poll(
+        self,
+        read: Callable[P, Awaitable[T]],
+        every: float,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Watch[T]:
+        """
+        Follow a read that cannot wait for a change, by asking every so many seconds.
+
+            async for result in c.poll(c.query.execute, 10, "nearest-web"):
                 ...
         """
-        if not callable(read):
-            raise InvalidRequestError("a watch takes a method and its arguments: c.kv.get, 'key'")
-        if "cursor" in kwargs:
-            raise InvalidRequestError("a watch has a cursor of its own")
-        if "cursor" not in inspect.signature(read).parameters:
-            raise InvalidRequestError("this cannot be watched: it takes no cursor")
-        follow = cast(Callable[..., Awaitable[T]], read)
-        return Watch(
-            lambda cursor: follow(*args, **kwargs, cursor=cursor), wait=self._wire.options.wait
-        )
+        return self._wire.poll(read, every, *args, **kwargs)
 
     async def request(
         self,
@@ -680,8 +691,14 @@ def _usual_layers(timeout: float, settings: ConsulSettings | None) -> list[Layer
             plain=settings.limit_plain,
             blocking=settings.limit_blocking,
             max_wait=settings.limit_max_wait,
+            queue_watches=settings.limit_queue_watches,
         ),
     ]
+
+
+def _hub(layers: list[Layer]) -> Hub:
+    limit = next((layer for layer in layers if isinstance(layer, Limit)), None)
+    return Hub() if limit is None else Hub(limit.blocking, queue=limit.queue_watches)
 
 
 def _pick(given: T | None, stored: T | None, default: T) -> T:

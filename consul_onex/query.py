@@ -134,7 +134,7 @@ class Cursor:
     values matter, `c.watch` does all of this.
     """
 
-    __slots__ = ("_seen", "index", "meta", "moved", "paced", "resynchronised", "wait")
+    __slots__ = ("_seen", "hash", "index", "meta", "moved", "paced", "resynchronised", "wait")
 
     def __init__(self, wait: float = 60.0) -> None:
         self.wait = seconds("wait", wait, setting="wait", above_zero=True)
@@ -143,6 +143,8 @@ class Cursor:
             raise ConfigurationError("wait is at most 600 seconds", setting="wait")
         self.index: int | None = None
         """What the next read waits beyond; None and it answers at once."""
+        self.hash: str | None = None
+        """The same, of the one endpoint that has no index: an agent's own service."""
         self.meta = QueryMeta()
         """What the last answer said about itself."""
         self.moved = False
@@ -158,6 +160,11 @@ class Cursor:
 
     def __repr__(self) -> str:
         return f"<Cursor index={self.index} wait={self.wait:g}>"
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next read waits; otherwise it answers at once."""
+        return self.index is not None or self.hash is not None
 
     @property
     def datacenter(self) -> str | None:
@@ -184,6 +191,10 @@ class Cursor:
         asked, rewound = self.index, ordered and self.goes_back(meta)
         elsewhere = meta.datacenter != self.datacenter
         self.meta = meta
+        if meta.index is None and meta.content_hash is not None:
+            self.index, self.resynchronised = None, False
+            self.moved, self.hash = meta.content_hash != self.hash, meta.content_hash
+            return
         if meta.index is None:
             # Not an endpoint that blocks, or a header we cannot read: the next read starts over.
             self.index, self.moved, self.resynchronised = None, True, False
@@ -204,4 +215,4 @@ class Cursor:
         Called after every failed read: an agent that comes back empty would keep an old, high
         index waiting.
         """
-        self.index = None
+        self.index = self.hash = None

@@ -97,11 +97,13 @@ class ConsulSettings(BaseSettings):
     breaker_reset_after: float = _variable(
         "CONSUL_ONEX_BREAKER_RESET_AFTER", default=30.0, ge=0, allow_inf_nan=False
     )
-    limit_plain: int = _variable("CONSUL_ONEX_LIMIT_PLAIN", default=64, ge=1)
-    limit_blocking: int = _variable("CONSUL_ONEX_LIMIT_BLOCKING", default=100, ge=1)
+    limit_plain: int = _variable("CONSUL_ONEX_LIMIT_PLAIN", default=48, ge=1)
+    limit_blocking: int = _variable("CONSUL_ONEX_LIMIT_BLOCKING", default=96, ge=1)
     limit_max_wait: float = _variable(
         "CONSUL_ONEX_LIMIT_MAX_WAIT", default=5.0, ge=0, allow_inf_nan=False
     )
+    limit_queue_watches: bool = _variable("CONSUL_ONEX_LIMIT_QUEUE_WATCHES", default=True)
+    """Whether a watch without a place waits for one, or fails."""
     max_response_bytes: int = _variable(
         "CONSUL_ONEX_MAX_RESPONSE_BYTES", default=64 * 1024 * 1024, ge=1
     )

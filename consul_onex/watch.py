@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar, overload
 
 import anyio
 
-from .errors import (
-    CircuitOpenError,
-    ConsulConnectionError,
-    ConsulError,
-    InvalidRequestError,
-    OverloadedError,
-    PermissionDeniedError,
-    RateLimitedError,
-    ServerError,
-    UnknownDatacenterError,
-)
+from ._numbers import seconds
+from ._topic import Topic
+from .changes import Changes
+from .errors import InvalidRequestError
 from .query import Cursor
 
-__all__ = ["Watch"]
-
-log = logging.getLogger("consul_onex")
+__all__ = ["Watch", "WatchState"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-# These pass by themselves, and a watch outlives them.
-_PASSING = (
-    CircuitOpenError,
-    ConsulConnectionError,
-    OverloadedError,
-    RateLimitedError,
-    ServerError,
-    UnknownDatacenterError,
-)
 
-# A client agent refuses valid tokens for up to 30 s after an outage (its negative ACL cache).
-_REFUSAL_LASTS: Final = 35.0
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """How a watch is doing."""
 
-# Seconds between two failed reads: at random up to the first, doubled each time up to the longest.
-_FIRST_PAUSE: Final = 0.25
-_LONGEST_PAUSE: Final = 10.0
-
-_NEVER: Final = object()
+    live: bool
+    """Whether Consul answered when it was asked last."""
+    failures: int
+    """How many reads in a row have failed just now."""
+    degraded: float | None
+    """For how many seconds it has been failing; None while it is live."""
+    age: float | None
+    """How many seconds ago Consul answered last; None where it never did."""
 
 
 class Watch(Generic[T]):
@@ -66,13 +53,13 @@ class Watch(Generic[T]):
     that is sure of itself (`consistent`), unless the view asks for stale answers. A server that was
     just restarted may otherwise seem to be empty.
 
-    Nothing runs between two steps: leaving the loop leaves nothing behind, and cancelling a step
-    closes its connection.
+    Watches of one client that follow the same read, with the same arguments, options and token,
+    share one query. Nothing runs between two steps: leaving the loop leaves nothing behind, and
+    cancelling the last step that waits closes its connection.
 
     `resynchronised` says whether the value delivered last came after a break in Consul's history
-    (a restored snapshot, a wiped agent, another datacenter); `failures` how many reads in a row
-    have failed just now. An agent that is wiped between two steps, while nobody reads, is noticed
-    when the next step's `wait` is over.
+    (a restored snapshot, a wiped agent, another datacenter). `latest` is the value delivered last,
+    also while Consul does not answer; `state` says since when it does not.
     """
 
     def __init__(
@@ -84,20 +71,24 @@ class Watch(Generic[T]):
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        self.cursor = Cursor(wait)
-        self.cursor.paced = True
+        self._follow(Topic(read, wait=wait, now=now, sleep=sleep, dice=dice))
+
+    @classmethod
+    def of(cls, topic: Topic[T], quiet: tuple[float, float] | None = None) -> Self:
+        """A watch of a topic that others may follow as well; `quiet` is as for `settled`."""
+        watch = object.__new__(cls)
+        watch._follow(topic, quiet)
+        return watch
+
+    def _follow(self, topic: Topic[T], quiet: tuple[float, float] | None = None) -> None:
         self.resynchronised = False
-        self.failures = 0
-        self._read = read
-        self._now = now
-        self._sleep = sleep
-        self._dice = dice
-        self._latest: T | object = _NEVER
-        self._broken = False
+        self._topic = topic
+        self._version = 0
+        self._breaks = topic.breaks
+        self._values: list[T] = []
+        self._quiet = quiet
         self._closed = False
         self._reading = False
-        self._refused_since: float | None = None
-        self._pace = _Pace()
 
     def __repr__(self) -> str:
         return f"<Watch {self.cursor!r} failures={self.failures}>"
@@ -105,7 +96,7 @@ class Watch(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
-    async def __aenter__(self) -> Watch[T]:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -115,6 +106,71 @@ class Watch(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         self._closed = True
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where in Consul's history it is, with what the last answer said about itself."""
+        return self._topic.cursor
+
+    @property
+    def failures(self) -> int:
+        """How many reads in a row have failed just now."""
+        return self._topic.failures
+
+    @property
+    def latest(self) -> T | None:
+        """The value delivered last; None where there was none yet."""
+        return self._values[0] if self._values else None
+
+    @property
+    def state(self) -> WatchState:
+        """How it is doing."""
+        topic, now = self._topic, self._topic.now()
+        return WatchState(
+            live=topic.answered is not None and topic.since is None,
+            failures=topic.failures,
+            degraded=None if topic.since is None else now - topic.since,
+            age=None if topic.answered is None else now - topic.answered,
+        )
+
+    def settled(self, quiet: float, at_most: float) -> Self:
+        """
+        The same watch, but it delivers a burst of changes as one: when there was no further one
+        for `quiet` seconds, or `at_most` seconds after the first. The first value comes at once.
+        """
+        quiet = seconds("quiet", quiet, setting="quiet", above_zero=True)
+        at_most = seconds("at_most", at_most, setting="at_most", above_zero=True)
+        return self.of(self._topic, (quiet, at_most))
+
+    @overload
+    def changes(self: Watch[list[R]], key: Callable[[R], Hashable] | None = None) -> Changes[R]: ...
+    @overload
+    def changes(
+        self: Watch[dict[str, R]], key: Callable[[R], Hashable] | None = None
+    ) -> Changes[R]: ...
+    @overload
+    def changes(
+        self: Watch[R | None], key: Callable[[R], Hashable] | None = None
+    ) -> Changes[R]: ...
+    def changes(self: Watch[Any], key: Callable[[Any], Hashable] | None = None) -> Changes[Any]:
+        """
+        What changes from one value to the next, row by row, as an asynchronous iterator.
+
+            async for change in c.watch(c.health.service, "web", passing=True).changes():
+                match change:
+                    case Added(new=entry): ...
+                    case Changed(old=old, new=new): ...
+                    case Removed(old=entry): ...
+
+        `Snapshot` comes first and has every row. Then, for each value: `Resync` if history broke
+        before it, the rows that are gone (`Removed`), those that differ (`Changed`), and the new
+        ones (`Added`), each in the order of their list.
+
+        Rows are told apart by what identifies them (a key, a node, a node with a service's or a
+        check's id); `key` is a function that says it for other rows. A value that is no list is
+        one row; None is none.
+        """
+        return Changes(self, key)
 
     async def __anext__(self) -> T:
         if self._closed:
@@ -128,62 +184,32 @@ class Watch(Generic[T]):
             self._reading = False
 
     async def _next(self) -> T:
+        topic = self._topic
+        if not self._values:
+            # Others may have followed it, but long ago.
+            await topic.current()
+            return self._deliver()
         while True:
-            started = self._now()
-            try:
-                value = await self._read(self.cursor)
-            except ConsulError as error:
-                await self._endure(error)
-                continue
-            self.failures, self._refused_since = 0, None
-            if self.cursor.meta.index is None:
-                raise InvalidRequestError(
-                    "this read cannot be watched: its answer has no index to wait beyond"
-                )
-            self._broken = self._broken or self.cursor.resynchronised
-            if self._latest is _NEVER or value != self._latest:
-                self._latest = value
-                self.resynchronised, self._broken = self._broken, False
-                return value
-            # Woken without news: a neighbour changed, or the server ended the wait early.
-            if (now := self._now()) - started < self.cursor.wait:
-                await self._sleep(self._pace.pause(now))
+            await topic.beyond(self._version)
+            if self._quiet is not None:
+                await self._settle(*self._quiet)
+            # Between two looks it may have changed, and changed back.
+            if topic.value != self._values[0]:
+                return self._deliver()
+            self._version = topic.version
 
-    async def _endure(self, error: ConsulError) -> None:
-        """Wait out an error that passes; raise any other."""
-        self.failures += 1
-        if not self._passes(error):
-            self.failures, self._refused_since = 0, None
-            raise error
-        cap = min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 16), _LONGEST_PAUSE)
-        await self._sleep(self._dice() * cap)
+    async def _settle(self, quiet: float, at_most: float) -> None:
+        topic = self._topic
+        end = topic.now() + at_most
+        while (left := end - topic.now()) > 0:
+            version = topic.version
+            await topic.beyond(version, within=min(quiet, left))
+            if topic.version == version:
+                return
 
-    def _passes(self, error: ConsulError) -> bool:
-        if not isinstance(error, PermissionDeniedError):
-            return isinstance(error, _PASSING)
-        if self._refused_since is None:
-            self._refused_since = self._now()
-            log.warning("a watch is refused, and asks again for %g s: %s", _REFUSAL_LASTS, error)
-        return self._now() - self._refused_since < _REFUSAL_LASTS
-
-
-class _Pace:
-    """
-    How often a watch may be woken for nothing: twice at once, then once a second.
-
-    Consul documents a token bucket for this: a fixed pause would delay the real news as well.
-    """
-
-    def __init__(self, burst: float = 2.0, rate: float = 1.0) -> None:
-        self._burst = burst
-        self._rate = rate
-        self._tokens = burst
-        self._at: float | None = None
-
-    def pause(self, now: float) -> float:
-        """Take one token, and say how many seconds to wait until it is there."""
-        if self._at is not None:
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        self._tokens -= 1
-        return max(0.0, -self._tokens / self._rate)
+    def _deliver(self) -> T:
+        topic = self._topic
+        self.resynchronised = topic.breaks != self._breaks
+        self._version, self._breaks = topic.version, topic.breaks
+        self._values = [topic.value]
+        return topic.value

@@ -101,12 +101,12 @@ async def test_a_watch_tells_that_an_agent_came_back_empty(fresh_agent: Agent) -
     assert followed.times[1] - back_at < SOON
 
 
-async def test_a_wipe_that_no_watch_waited_through_is_told_when_the_wait_is_over(
+async def test_a_wipe_that_no_watch_waited_through_is_told_at_the_next_step(
     fresh_agent: Agent,
 ) -> None:
-    # Between two steps there is no request that could fail, and the old, high index of the next
-    # one waits: `wait` is the bound.
-    async with ConsulClient(fresh_agent.url, wait=1) as c:
+    # Between two steps there is no request that could fail, and the new life's history is shorter:
+    # the old, high index would wait.
+    async with ConsulClient(fresh_agent.url, wait=WAIT) as c:
         for number in range(200):
             await c.kv.put("app/k", str(number))
         watch = c.watch(c.kv.keys, "app/")

@@ -25,10 +25,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "Session": st.none() | st.text(max_size=40),
     "Namespace": st.none() | st.text(max_size=10),
     "Partition": st.none() | st.text(max_size=10),
-    "Flags": U64,
-    "LockIndex": U64,
-    "CreateIndex": U64,
-    "ModifyIndex": U64,
+    "Flags": st.none() | U64,
+    "LockIndex": st.none() | U64,
+    "CreateIndex": st.none() | U64,
+    "ModifyIndex": st.none() | U64,
 }
 
 JSON = st.recursive(
@@ -55,11 +55,11 @@ def test_a_pair_is_read_whatever_is_missing_null_or_new(
     assert pair == KVPair(
         key=key,
         value=base64.b64decode(document.get("Value") or ""),
-        flags=document.get("Flags", 0),
+        flags=document.get("Flags") or 0,
         session=document.get("Session"),
-        lock_index=document.get("LockIndex", 0),
-        create_index=document.get("CreateIndex", 0),
-        modify_index=document.get("ModifyIndex", 0),
+        lock_index=document.get("LockIndex") or 0,
+        create_index=document.get("CreateIndex") or 0,
+        modify_index=document.get("ModifyIndex") or 0,
         namespace=document.get("Namespace"),
         partition=document.get("Partition"),
     )
@@ -89,7 +89,7 @@ def test_flags_keep_all_of_their_64_bits() -> None:
         {"Key": "k", "Flags": "s3cret"},
         {"Key": "k", "Flags": 1.5},
         {"Key": "k", "Session": 7},
-        {"Key": "k", "ModifyIndex": None},
+        {"Key": "k", "ModifyIndex": [9]},
         "s3cret",
         None,
     ],

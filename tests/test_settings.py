@@ -187,7 +187,8 @@ async def test_the_times_of_an_attempt_reach_the_request(
         ("CONSUL_ONEX_BREAKER_RESET_AFTER", "4", "reset_after=4.0)"),
         ("CONSUL_ONEX_LIMIT_PLAIN", "11", "Limit(plain=11, "),
         ("CONSUL_ONEX_LIMIT_BLOCKING", "12", "blocking=12, "),
-        ("CONSUL_ONEX_LIMIT_MAX_WAIT", "0.5", "max_wait=0.5)"),
+        ("CONSUL_ONEX_LIMIT_MAX_WAIT", "0.5", "max_wait=0.5,"),
+        ("CONSUL_ONEX_LIMIT_QUEUE_WATCHES", "false", "queue_watches=False)"),
     ],
 )
 def test_a_variable_reaches_its_layer(
@@ -515,8 +516,10 @@ WRONG = {
     "CONSUL_ONEX_LIMIT_PLAIN": ["s3cr3t", "0", "-1"],
     "CONSUL_ONEX_LIMIT_BLOCKING": ["s3cr3t", "0", "-1"],
     "CONSUL_ONEX_LIMIT_MAX_WAIT": ["s3cr3t", "-1", "inf", "nan"],
+    "CONSUL_ONEX_LIMIT_QUEUE_WATCHES": ["s3cr3t", "2"],
     "CONSUL_ONEX_MAX_RESPONSE_BYTES": ["s3cr3t", "0", "-1"],
     "CONSUL_ONEX_GZIP": ["s3cr3t", "2"],
+    "CONSUL_ONEX_CHECK_SERVER": ["s3cr3t", "2"],
 }
 
 PARTNERS = {"CONSUL_CLIENT_CERT": "CONSUL_CLIENT_KEY", "CONSUL_CLIENT_KEY": "CONSUL_CLIENT_CERT"}

@@ -151,13 +151,13 @@ async def test_an_error_that_passes_is_waited_out(passing: ConsulError) -> None:
     assert (reads.asked, clock.pauses) == ([None, 7, None], [0.25])
 
 
-async def test_the_pauses_after_errors_grow_up_to_ten_seconds() -> None:
-    errors = [ConsulConnectionError("refused") for _ in range(10)]
+async def test_the_pauses_after_errors_grow_to_two_seconds_and_after_half_a_minute_to_ten() -> None:
+    errors = [ConsulConnectionError("refused") for _ in range(20)]
     watch, clock, _ = followed(*errors, Answer("a", 7))
 
     await anext(watch)
 
-    assert clock.pauses == [0.25, 0.5, 1, 2, 4, 8, 10, 10, 10, 10]
+    assert clock.pauses == [0.25, 0.5, 1] + [2] * 15 + [10, 10]
 
 
 @pytest.mark.parametrize(("dice", "pauses"), [(0.0, [0, 0, 0]), (0.5, [0.125, 0.25, 0.5])])
@@ -264,9 +264,9 @@ async def test_a_refusal_is_raised_once_it_has_lasted_35_seconds() -> None:
 async def test_a_refusal_that_ends_is_forgotten() -> None:
     watch, clock, _ = followed(
         Answer("a", 7),
-        *(refused() for _ in range(7)),
+        *(refused() for _ in range(15)),
         Answer("b", 8),
-        *(refused() for _ in range(7)),
+        *(refused() for _ in range(15)),
         Answer("c", 9),
     )
 
@@ -278,14 +278,14 @@ async def test_a_refusal_that_ends_is_forgotten() -> None:
 
 
 async def test_a_watch_that_was_refused_is_patient_again_when_asked_again() -> None:
-    watch, clock, _ = followed(*(refused() for _ in range(9)), refused(), Answer("a", 7))
+    watch, clock, _ = followed(*(refused() for _ in range(20)), refused(), Answer("a", 7))
     with pytest.raises(PermissionDeniedError):
         await anext(watch)
     raised_after = len(clock.pauses)
 
     value = await anext(watch)
 
-    assert (value, raised_after, len(clock.pauses)) == ("a", 8, 9)
+    assert (value, raised_after, len(clock.pauses)) == ("a", 19, 20)
 
 
 async def test_an_index_that_goes_back_is_told() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
 import consul_onex
 from consul_onex import (
@@ -33,6 +34,7 @@ from consul_onex import (
     OverloadedError,
     PayloadTooLargeError,
     PermissionDeniedError,
+    QueryMeta,
     RateLimitedError,
     Safety,
     ServerError,
@@ -41,8 +43,11 @@ from consul_onex import (
     UnknownDatacenterError,
     UnsupportedEndpointError,
 )
+from consul_onex._wire import Wire
 from consul_onex.transport import Breaker, Layer, Retry
 from tests.support.canary import Bottom
+
+T = TypeVar("T")
 
 YES = httpx.Response(200, json=True)
 INDEX = {"X-Consul-Index": "7"}
@@ -50,7 +55,7 @@ INDEX = {"X-Consul-Index": "7"}
 
 async def asked(bottom: Bottom, call: Callable[[ConsulClient], Awaitable[object]]) -> httpx.Request:
     """The request that one call makes."""
-    async with ConsulClient(transport=bottom) as c:
+    async with ConsulClient(transport=bottom, check_server=False) as c:
         await call(c)
     (request,) = bottom.requests
     return request
@@ -565,3 +570,123 @@ async def test_a_read_is_never_of_unknown_outcome() -> None:
     async with ConsulClient(transport=Bottom(httpx.ReadError("cut")), layers=[]) as c:
         with pytest.raises(ConsulConnectionError):
             await c.request("PUT", "/v1/agent/reload", safety=Safety.SAFE)
+
+
+# -- the ways of the wire --------------------------------------------------------------------------
+
+NUMBERS = TypeAdapter(dict[str, int])
+
+
+def missing(text: str = "", *, index: bool = False) -> httpx.Response:
+    return httpx.Response(404, text=text, headers=INDEX if index else {})
+
+
+async def wire_of(bottom: Bottom, use: Callable[[Wire], Awaitable[T]]) -> T:
+    async with ConsulClient(transport=bottom, check_server=False) as c:
+        return await use(c._wire)
+
+
+@pytest.mark.parametrize(
+    ("answer", "unless", "found"),
+    [
+        (httpx.Response(200, json={"a": 1}), "", {"a": 1}),
+        (missing(index=True), "", None),
+        (missing("no such thing", index=True), "", None),
+        (missing("unknown thing: x"), "unknown thing", None),
+    ],
+)
+async def test_what_is_not_found_is_none(answer: httpx.Response, unless: str, found: Any) -> None:
+    bottom = Bottom(answer)
+
+    assert await wire_of(bottom, lambda w: w.find("x", "/v1/x", NUMBERS, unless=unless)) == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "unless", "error"),
+    [
+        (missing(), "", UnsupportedEndpointError),
+        (missing(), "unknown thing", UnsupportedEndpointError),
+        (missing("no such page"), "unknown thing", NotFoundError),
+        (missing("unknown thing"), "", NotFoundError),
+        (httpx.Response(403, text="unknown thing"), "unknown thing", PermissionDeniedError),
+    ],
+)
+async def test_another_refusal_is_no_missing_thing(
+    answer: httpx.Response, unless: str, error: type[ConsulError]
+) -> None:
+    with pytest.raises(error):
+        await wire_of(Bottom(answer), lambda w: w.find("x", "/v1/x", NUMBERS, unless=unless))
+
+
+async def test_a_search_can_wait_for_what_is_not_there_yet() -> None:
+    bottom = Bottom(missing(index=True), httpx.Response(200, json={}, headers=INDEX))
+    cursor = Cursor()
+
+    async def use(wire: Wire) -> None:
+        for _ in range(2):
+            await wire.find("x", "/v1/x", NUMBERS, [("p", "1")], cursor=cursor)
+
+    await wire_of(bottom, use)
+    assert [r.url.query for r in bottom.requests] == [b"p=1", b"p=1&index=7&wait=60s"]
+
+
+async def test_a_search_that_fails_starts_its_cursor_over() -> None:
+    cursor = Cursor()
+    cursor.advance(QueryMeta(index=7))
+
+    with pytest.raises(UnsupportedEndpointError):
+        await wire_of(Bottom(missing()), lambda w: w.find("x", "/v1/x", NUMBERS, cursor=cursor))
+    assert cursor.index is None
+
+
+@pytest.mark.parametrize("json", [b"{}", b"null", b""])
+async def test_a_write_of_json_says_so_and_reads_the_answer(json: bytes) -> None:
+    bottom = Bottom(httpx.Response(200, json={"a": 1}))
+
+    read = await wire_of(bottom, lambda w: w.write("x", "POST", "/v1/x", NUMBERS, json=json))
+
+    assert read == {"a": 1}
+    assert bottom.last.headers["content-type"] == "application/json"
+    assert bottom.last.headers["content-length"] == str(len(json))
+    assert bottom.last.content == json
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+async def test_a_verdict_is_what_consul_says(verdict: bool) -> None:
+    bottom = Bottom(httpx.Response(200, text=f"{str(verdict).lower()}\n"))
+
+    said = await wire_of(bottom, lambda w: w.verdict("x", "PUT", "/v1/x", json=b"{}"))
+
+    assert said is verdict
+    assert bottom.last.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("body", ["", "1", "yes", "null", '"true"', "[]"])
+async def test_what_is_no_verdict_is_damaged(body: str) -> None:
+    with pytest.raises(DecodeError, match="^x: "):
+        await wire_of(
+            Bottom(httpx.Response(200, text=body)), lambda w: w.verdict("x", "PUT", "/v1/x")
+        )
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_status_that_is_data_is_read_and_one_that_is_text_is_raised(status: int) -> None:
+    async def use(wire: Wire) -> dict[str, int]:
+        return await wire.read("x", "/v1/x", NUMBERS, data=frozenset({429, 503}))
+
+    bottom = Bottom(httpx.Response(status, json={"a": 1}))
+    assert await wire_of(bottom, use) == {"a": 1}
+    assert len(bottom.requests) == 1
+    with pytest.raises(ConsulStatusError):
+        async with ConsulClient(
+            transport=Bottom(httpx.Response(status, text="not so fast")), layers=[]
+        ) as c:
+            await use(c._wire)
+
+
+async def test_a_status_is_data_where_that_was_said_alone() -> None:
+    with pytest.raises(RateLimitedError):
+        async with ConsulClient(
+            transport=Bottom(httpx.Response(429, json={"a": 1})), layers=[]
+        ) as c:
+            await c._wire.read("x", "/v1/x", NUMBERS, data=frozenset({503}))

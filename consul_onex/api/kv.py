@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from .._call import Safety
 from .._json import dumped
 from .._path import Params, key_path, prefix_path
+from .._values import as_bytes, u64
 from .._wire import Wire
 from ..errors import InvalidRequestError
 from ..models.kv import KVPair
@@ -57,7 +58,8 @@ class KV:
         """
         Read one key. None where there is no such key.
 
-        GET /v1/kv/:key  https://developer.hashicorp.com/consul/api-docs/kv#read-key
+        GET /v1/kv/:key
+        https://developer.hashicorp.com/consul/api-docs/kv#read-key
         """
         pairs = await self._wire.read("kv.get", key_path(key), _PAIRS, cursor=cursor, missing=[])
         return pairs[0] if pairs else None
@@ -68,7 +70,8 @@ class KV:
 
         The empty list where there is none, and where the token may read none of them.
 
-        GET /v1/kv/:prefix?recurse  https://developer.hashicorp.com/consul/api-docs/kv#read-key
+        GET /v1/kv/:prefix?recurse
+        https://developer.hashicorp.com/consul/api-docs/kv#read-key
         """
         return await self._wire.read(
             "kv.list",
@@ -88,7 +91,8 @@ class KV:
         With a `separator`, names are cut after its first occurrence behind the prefix: `"/"` lists
         one level, as a directory would. The empty list where there is none.
 
-        GET /v1/kv/:prefix?keys  https://developer.hashicorp.com/consul/api-docs/kv#read-key
+        GET /v1/kv/:prefix?keys
+        https://developer.hashicorp.com/consul/api-docs/kv#read-key
         """
         params: Params = [("keys", "")]
         if separator is not None:
@@ -110,17 +114,18 @@ class KV:
         does. Such a write is not repeated when its answer is lost (OutcomeUnknownError): the
         second would fail on the success of the first.
 
-        PUT /v1/kv/:key  https://developer.hashicorp.com/consul/api-docs/kv#create-update-key
+        PUT /v1/kv/:key
+        https://developer.hashicorp.com/consul/api-docs/kv#create-update-key
         """
         params = _flags(flags)
         if cas is not None:
-            params.append(("cas", _u64("cas", cas)))
+            params.append(("cas", str(u64("cas", cas))))
         return await self._wire.verdict(
             "kv.put",
             "PUT",
             key_path(key),
             params,
-            content=_bytes(value),
+            content=as_bytes(value),
             safety=Safety.IDEMPOTENT if cas is None else Safety.UNSAFE,
         )
 
@@ -139,7 +144,8 @@ class KV:
         True when it is gone, also when it was not there. With `cas`, delete only if its
         `modify_index` still is that number (above 0), and return whether it is gone.
 
-        DELETE /v1/kv/:key  https://developer.hashicorp.com/consul/api-docs/kv#delete-key
+        DELETE /v1/kv/:key
+        https://developer.hashicorp.com/consul/api-docs/kv#delete-key
         """
         params: Params = []
         if cas is not None:
@@ -147,7 +153,7 @@ class KV:
                 raise InvalidRequestError(
                     "a delete with cas=0 never deletes", operation="kv.delete"
                 )
-            params.append(("cas", _u64("cas", cas)))
+            params.append(("cas", str(u64("cas", cas))))
         return await self._wire.verdict(
             "kv.delete",
             "DELETE",
@@ -191,7 +197,8 @@ class KV:
         when this session holds it, also when it did before. InvalidSessionError when the session
         does not exist. Only other acquirers are kept out: a plain put still writes.
 
-        PUT /v1/kv/:key?acquire  https://developer.hashicorp.com/consul/api-docs/kv#acquire
+        PUT /v1/kv/:key?acquire
+        https://developer.hashicorp.com/consul/api-docs/kv#acquire
         """
         params = [("acquire", _text("session", session)), *_flags(flags)]
         return await self._wire.verdict(
@@ -199,7 +206,7 @@ class KV:
             "PUT",
             key_path(key),
             params,
-            content=_bytes(value),
+            content=as_bytes(value),
             safety=Safety.IDEMPOTENT,
         )
 
@@ -213,7 +220,8 @@ class KV:
         read first (consistently, since a server that was just restarted may say that there is no
         such key) and written back as they are.
 
-        PUT /v1/kv/:key?release  https://developer.hashicorp.com/consul/api-docs/kv#release
+        PUT /v1/kv/:key?release
+        https://developer.hashicorp.com/consul/api-docs/kv#release
         """
         release = ("release", _text("session", session))
         if value is None or flags is None:
@@ -228,7 +236,7 @@ class KV:
             "PUT",
             key_path(key),
             [release, *_flags(flags)],
-            content=_bytes(value),
+            content=as_bytes(value),
             control=True,
         )
 
@@ -250,7 +258,7 @@ class KV:
         tries = 0
         while True:
             pair = await self.get(key)
-            value = _bytes(change(pair))
+            value = as_bytes(change(pair))
             cas, flags = (pair.modify_index, pair.flags) if pair is not None else (0, 0)
             if await self.put(key, value, flags=flags, cas=cas):
                 return value
@@ -266,38 +274,17 @@ class KV:
                 ...
         """
         key_path(key)  # a wrong key is better told here than in the loop
-        return Watch(lambda cursor: self.get(key, cursor=cursor), wait=self._wire.options.wait)
+        return self._wire.watch(self.get, key)
 
     def watch_prefix(self, prefix: str) -> Watch[Pairs]:
         """Follow every key that starts with a prefix: all its pairs, now and after each change."""
         prefix_path(prefix)
-        return Watch(lambda cursor: self.list(prefix, cursor=cursor), wait=self._wire.options.wait)
-
-
-def _bytes(value: bytes | str) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, str):
-        try:
-            return value.encode("utf-8")
-        except UnicodeEncodeError:
-            pass
-        raise InvalidRequestError("the value has a lone surrogate, which UTF-8 cannot say")
-    raise InvalidRequestError(f"a value is bytes or str, not {type(value).__name__}")
+        return self._wire.watch(self.list, prefix)
 
 
 def _flags(flags: int) -> Params:
     # 0 is what Consul writes when it is not told.
-    number = _u64("flags", flags)
-    return [("flags", number)] if number != "0" else []
-
-
-def _u64(what: str, number: int) -> str:
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**64:
-        raise InvalidRequestError(f"{what} is a whole number from 0 to 2**64 - 1")
-    return str(number)
+    return [("flags", str(flags))] if u64("flags", flags) else []
 
 
 def _text(what: str, text: str) -> str:

@@ -9,10 +9,13 @@ strict when it is made in Python, as tolerant as the others when Consul gives it
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -27,9 +30,9 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, PydanticSerializationError, core_schema
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json
 
-from .._duration import format_duration, parse_duration
+from .._duration import parse_duration
 from .._json import LAZY, UNSAID, adapter_of, place_of
 from ..errors import DecodeError, InvalidRequestError
 
@@ -82,6 +85,8 @@ WIRE: Final = ConfigDict(
     val_json_bytes="base64",
     # Most programs use few of these types; each is built when it is first needed.
     defer_build=True,
+    # JSON has no word for NaN, and null would be another value; `body` refuses what is written so.
+    ser_json_inf_nan="constants",
 )
 
 
@@ -111,7 +116,15 @@ def _null_is(empty: Callable[[], Any], schema: CoreSchema) -> CoreSchema:
             ),
         ]
     )
-    return core_schema.union_schema([(schema, UNSAID), (null, UNSAID)], mode="left_to_right")
+    # Consul may say null; a caller who writes None where there is none has made a mistake.
+    said = core_schema.json_or_python_schema(
+        json_schema=null, python_schema=core_schema.is_instance_schema(_Nothing)
+    )
+    return core_schema.union_schema([(schema, UNSAID), (said, UNSAID)], mode="left_to_right")
+
+
+class _Nothing:
+    """What no value is an instance of."""
 
 
 class _Seconds:
@@ -126,26 +139,39 @@ class _Seconds:
 
 
 def _read_duration(value: object) -> float:
+    seconds = math.nan
     if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except DecodeError as error:
-            raise ValueError("not a duration") from error
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(DecodeError):
+            seconds = parse_duration(value)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
         # A number counts nanoseconds, in every place where Consul says one.
-        return value / 1e9
-    raise ValueError("not a duration")
+        seconds = value / 1e9
+    if not math.isfinite(seconds):
+        raise ValueError("not a duration")
+    return seconds
+
+
+def _nanoseconds(seconds: float) -> int:
+    # More than nothing stays so: 0 often means "not given".
+    return round(seconds * 1e9) or math.ceil(seconds)
+
+
+def _write_duration(seconds: float) -> str:
+    """To the nanosecond, as Consul has it. Some of its durations are negative: for never."""
+    number = _nanoseconds(seconds)
+    for unit, size in (("s", 10**9), ("ms", 10**6)):
+        if number % size == 0:
+            return f"{number // size}{unit}"
+    return f"{number}ns"
 
 
 Duration = Annotated[
-    float, _Seconds, PlainSerializer(format_duration, return_type=str, when_used="json")
+    float, _Seconds, PlainSerializer(_write_duration, return_type=str, when_used="json")
 ]
 """Seconds. `"1m30s"`, or a number of nanoseconds, on the wire; written as `"90s"`."""
 
 Nanoseconds = Annotated[
-    float,
-    _Seconds,
-    PlainSerializer(lambda seconds: round(seconds * 1e9), return_type=int, when_used="json"),
+    float, _Seconds, PlainSerializer(_nanoseconds, return_type=int, when_used="json")
 ]
 """Seconds, where Consul writes a number of nanoseconds."""
 
@@ -224,36 +250,42 @@ class Definition(BaseModel):
     if not TYPE_CHECKING:
         # To type checkers the fields are the arguments.
         def __init__(self, /, **values: Any) -> None:
-            for name, field in type(self).model_fields.items():
-                if field.is_required() and name not in values:
-                    raise InvalidRequestError(f"{type(self).__name__}.{name} must be given")
-            try:
-                self.__pydantic_validator__.validate_python(
-                    values,
-                    self_instance=self,
-                    strict=True,
-                    extra="forbid",
-                    by_alias=False,
-                    by_name=True,
-                )
-                return
-            except ValidationError as error:
-                problem = _problem(error)
-            # Raised out here: pydantic's error holds the values, which may be secrets.
-            raise InvalidRequestError(f"{type(self).__name__}{problem}")
+            problem = _first_problem(self, values)
+            if problem:
+                # Out of the traceback: they may be secrets.
+                values.clear()
+                raise InvalidRequestError(f"{type(self).__name__}{problem}")
 
         # As for the __init__ that this stands in for: JSON is read past it.
         __init__.__pydantic_base_init__ = True
+
+        def __setattr__(self, name: str, value: object) -> None:
+            # Not pydantic's error, which quotes the value.
+            raise AttributeError(
+                f"a {type(self).__name__} cannot be changed; replace() makes a changed copy"
+            )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # What was given. Most definitions have many more fields than that.
+        # (One that was refused has nothing, and may still be shown: by a traceback.)
+        given = getattr(self, "__pydantic_fields_set__", ())
+        return [(name, value) for name, value in super().__repr_args__() if name in given]
 
     @classmethod
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return _tolerant(handler, handler(source))
+        fields = source.model_fields.items()
+        required = {name: field.annotation for name, field in fields if field.is_required()}
+        return _tolerant(handler, handler(source), required)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values in these fields, checked as any other definition."""
-        given = {name: getattr(self, name) for name in self.model_fields_set}
+        given = {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if name in self.model_fields_set or field.is_required()
+        }
         return type(self)(**given | changes)
 
     def to_wire(self) -> dict[str, Any]:
@@ -263,19 +295,40 @@ class Definition(BaseModel):
     def body(self) -> bytes:
         """This as the body of a request: what was given, without what only the server writes."""
         try:
-            return self.__pydantic_serializer__.to_json(
+            content = self.__pydantic_serializer__.to_json(
                 self,
                 by_alias=True,
                 exclude_unset=True,
                 exclude_none=True,
                 exclude=set(self._OF_THE_SERVER),
             )
+            from_json(content, allow_inf_nan=False)
+            return content
         except (PydanticSerializationError, ValueError, RecursionError):
             pass
         raise InvalidRequestError(f"this {type(self).__name__} cannot be written as JSON")
 
 
-def _problem(error: ValidationError) -> str:
+def _first_problem(definition: Definition, values: dict[str, Any]) -> str:
+    """Fill a definition with these values; what is wrong with them, without quoting them."""
+    for name, field in type(definition).model_fields.items():
+        if field.is_required() and name not in values:
+            return f".{name} must be given"
+    try:
+        definition.__pydantic_validator__.validate_python(
+            values,
+            self_instance=definition,
+            strict=True,
+            extra="forbid",
+            by_alias=False,
+            by_name=True,
+        )
+        return ""
+    except ValidationError as error:
+        return _said_of(error)
+
+
+def _said_of(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where, said = place_of(first), first["msg"]
     match first["type"]:
@@ -286,7 +339,9 @@ def _problem(error: ValidationError) -> str:
     return f"{'.' if where else ''}{where}: {said}"
 
 
-def _tolerant(handler: GetCoreSchemaHandler, schema: CoreSchema) -> CoreSchema:
+def _tolerant(
+    handler: GetCoreSchemaHandler, schema: CoreSchema, required: dict[str, Any] | None = None
+) -> CoreSchema:
     """
     Let every field of a model be missing, or null: then it has its default.
 
@@ -298,24 +353,24 @@ def _tolerant(handler: GetCoreSchemaHandler, schema: CoreSchema) -> CoreSchema:
     fields = inner["fields"]
     for field in fields.values() if isinstance(fields, dict) else fields:
         default = field["schema"]
-        if default["type"] in _EMPTY and isinstance(fields, dict):
-            empty = _EMPTY[default["type"]]
-            default = core_schema.with_default_schema(default, default_factory=empty)
-            field["schema"] = default
         if default["type"] == "default":
             empty = default.get("default_factory") or _copies(default.get("default"))
             default["schema"] = _null_is(empty, default["schema"])
+    for name, type_ in (required or {}).items():
+        # Missing is as good as null here, which in Python it is not.
+        given = _null_is(_empty(type_), fields[name]["schema"])
+        fields[name]["schema"] = core_schema.with_default_schema(
+            given, default=None, validate_default=True
+        )
     return schema
 
 
-_EMPTY: Final[dict[str, Callable[[], Any]]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "list": list,
-    "dict": dict,
-}
+def _empty(type_: Any) -> Callable[[], Any]:
+    """How to make what stands for nothing at all."""
+    kind: Any = get_origin(type_) or type_
+    if isinstance(kind, type) and issubclass(kind, Definition):
+        return lambda: adapter_of(kind).validate_json(b"{}")
+    return partial(SecretStr, "") if kind is SecretStr else kind
 
 
 def _copies(value: Any) -> Callable[[], Any]:

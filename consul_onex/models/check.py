@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Self, TypedDict, Unpack
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
 from ..errors import InvalidRequestError
 from ._base import Definition, Duration, Received, Secret, named
@@ -29,6 +29,7 @@ class CheckOptions(TypedDict, total=False):
     deregister_critical_service_after: float
     output_max_size: int
     service_id: str
+    token: SecretStr
     namespace: str
     partition: str
 
@@ -42,6 +43,9 @@ class Check(Definition):
 
     Times are seconds. A check starts as `critical` unless `status` says otherwise. A service whose
     check is critical for `deregister_critical_service_after` (a minute or more) is deregistered.
+    `id` is unique per agent; where it is not given it is the check's name, or for one that is
+    registered with its service `service:` and the service's id. `token` is for a check that is
+    registered by itself.
 
     https://developer.hashicorp.com/consul/docs/register/health-check/vm
     """
@@ -87,11 +91,21 @@ class Check(Definition):
     alias_node: str | None = None
 
     @model_validator(mode="after")
-    def _of_one_kind(self) -> Self:
-        kinds = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(kinds) > 1:
-            raise ValueError(f"a check is of one kind, not of {len(kinds)}: {', '.join(kinds)}")
+    def _makes_sense(self, info: ValidationInfo) -> Self:
+        if info.mode == "python":
+            kinds = [kind for kind, fields in _KINDS.items() if self._has(fields)]
+            if len(kinds) > 1:
+                raise ValueError(f"a check is of one kind, not {' and '.join(kinds)}")
+            if self._has(_POLLED) and self.interval is None:
+                raise ValueError(f"a check of the kind {kinds[0]} needs an interval")
+            if kinds == ["ttl"] and self.interval is not None:
+                raise ValueError("a check of the kind ttl has no interval")
+            if self.status not in (None, "", *_BY_URGENCY):
+                raise ValueError(f"a check's status is one of {', '.join(_BY_URGENCY)}")
         return self
+
+    def _has(self, fields: Iterable[str]) -> bool:
+        return any(getattr(self, field) is not None for field in fields)
 
     # -- kinds -------------------------------------------------------------------------------------
 
@@ -267,7 +281,11 @@ class Check(Definition):
         node: str | None = None,
         **options: Unpack[CheckOptions],
     ) -> Self:
-        """Be as another service (by its id) or another node is; both for a service there."""
+        """
+        Be as another service (by its id) or another node is; both for a service there.
+
+        Agents of Consul 1.8 crash when they do not know the node.
+        """
         if service is None and node is None:
             raise InvalidRequestError("Check.alias: name a service, a node, or both")
         return cls._made(options, alias_service=service, alias_node=node)
@@ -277,10 +295,20 @@ class Check(Definition):
         return cls(**fields, **options)
 
 
-_KINDS: Final = (
-    *("http_url", "tcp_address", "udp_address", "grpc_address", "h2ping_address"),
-    *("ttl_seconds", "os_service_name"),
-)
+# What says of a check that it is of that kind.
+_KINDS: Final = {
+    "http": ("http_url",),
+    "tcp": ("tcp_address",),
+    "udp": ("udp_address",),
+    "grpc": ("grpc_address",),
+    "h2ping": ("h2ping_address",),
+    "script": ("args",),
+    "os_service": ("os_service_name",),
+    "ttl": ("ttl_seconds",),
+    "alias": ("alias_service", "alias_node"),
+}
+
+_POLLED: Final = [field for kind in _KINDS.keys() - {"ttl", "alias"} for field in _KINDS[kind]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,10 +331,19 @@ class CheckDefinition(Received):
     udp: str = ""
     grpc: str = ""
     grpc_use_tls: bool = False
+    h2ping: Annotated[str, named("H2PING")] = ""
+    h2ping_use_tls: Annotated[bool, named("H2PingUseTLS")] = False
+    ttl: Duration = 0.0
+    script_args: list[str] = field(default_factory=list)
+    docker_container_id: str = ""
+    shell: str = ""
     os_service: str = ""
+    alias_service: str = ""
+    alias_node: str = ""
     interval: Duration = 0.0
     timeout: Duration = 0.0
     deregister_critical_service_after: Duration = 0.0
+    output_max_size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +375,11 @@ class HealthCheck(Received):
     partition: str | None = None
     create_index: int = 0
     modify_index: int = 0
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells it from other checks: its node and its id."""
+        return self.node, self.check_id
 
 
 _NODE_MAINTENANCE: Final = "_node_maintenance"

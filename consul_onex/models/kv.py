@@ -46,6 +46,11 @@ class KVPair(Received):
             f"session={self.session!r}, modify_index={self.modify_index})"
         )
 
+    @property
+    def identity(self) -> str:
+        """What tells it from other pairs: its key."""
+        return self.key
+
     def text(self) -> str:
         """The value as UTF-8 text. DecodeError where it is not."""
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from ._base import Definition, Received, Secret, named
 from .check import Check
@@ -28,14 +29,34 @@ __all__ = [
     "Weights",
 ]
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+
+class _Port:
+    """
+    Of 16 bits where it is written here.
+
+    Consul takes any number, and gives back what anybody registered.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.int_schema(),
+            python_schema=core_schema.int_schema(ge=0, le=65535, strict=True),
+        )
+
+
+Port = Annotated[int, _Port]
 
 
 class Weights(Definition):
-    """How much traffic an instance gets, compared with others, while it passes or warns."""
+    """
+    How much traffic an instance gets, compared with others, while it passes or warns.
 
-    passing: Annotated[int, Field(ge=0, le=65535)] = 1
-    warning: Annotated[int, Field(ge=0, le=65535)] = 1
+    Consul's own are 1 and 1, but where one of the two is not given it is 0.
+    """
+
+    passing: int
+    warning: int
 
 
 class ServiceAddress(Definition):
@@ -49,7 +70,7 @@ class ServicePort(Definition):
     """One of several named ports of an instance (since Consul 1.22)."""
 
     name: Annotated[str, named("name")]
-    port: Annotated[Port, named("port")]
+    port: Annotated[int, named("port")]
     default: Annotated[bool, named("default")] = False
 
 
@@ -128,7 +149,6 @@ class Upstream(Definition):
     local_bind_socket_mode: str = ""
     config: dict[str, Any] = {}
     mesh_gateway: MeshGateway | None = None
-    ingress_hosts: list[str] = []
     centrally_configured: bool = False
 
 

@@ -54,3 +54,8 @@ class SessionEntry(Received):
     partition: str | None = None
     create_index: int = 0
     modify_index: int = 0
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other sessions: its id."""
+        return self.id

@@ -20,17 +20,24 @@ class Network(httpcore.AsyncNetworkBackend):
     stream when it is cancelled in the middle of a TLS handshake.
 
     It also sends the head of a request together with its body. Apart, a server that refuses the
-    head hangs up before the body is there, and what it said is lost.
+    head hangs up before the body is there, and what it said is lost. For the same reason a body in
+    many pieces ends where the answer is there before it.
     """
 
     def __init__(self) -> None:
         self._opened: httpcore.AsyncNetworkStream | None = None
         self.holds_head = False
         """Whether the next write is a head whose body follows."""
+        self.begun = False
+        """Whether something of the request has been sent."""
 
     @property
     def connected(self) -> bool:
         return self._opened is not None
+
+    def begin(self, *, has_body: bool) -> None:
+        """The next write is the head of a request."""
+        self.holds_head, self.begun = has_body, False
 
     async def connect_tcp(
         self,
@@ -62,9 +69,12 @@ class Network(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream, network: Network) -> None:
+    def __init__(
+        self, stream: httpcore.AsyncNetworkStream, network: Network, *, tls: bool = False
+    ) -> None:
         self._stream = stream
         self._network = network
+        self._tls = tls
         self._head = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -74,8 +84,16 @@ class _Stream(httpcore.AsyncNetworkStream):
         if self._network.holds_head:
             self._network.holds_head, self._head = False, buffer
             return
+        if buffer and self._network.begun and self._is_answered():
+            # On asyncio a write that fails takes along what was to read.
+            raise httpcore.WriteError("answered before the whole request was sent")
+        self._network.begun = True
         buffer, self._head = self._head + buffer, b""
         await self._stream.write(buffer, timeout)
+
+    def _is_answered(self) -> bool:
+        # Under TLS, what there is to read need not be an answer.
+        return not self._tls and bool(self._stream.get_extra_info("is_readable"))
 
     async def start_tls(
         self,
@@ -84,7 +102,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
-        return _Stream(stream, self._network)
+        return _Stream(stream, self._network, tls=True)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

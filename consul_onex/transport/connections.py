@@ -72,7 +72,7 @@ class _Connection:
         return self._http.has_expired()
 
     async def send(self, request: httpcore.Request, *, has_body: bool) -> httpcore.Response:
-        self._network.holds_head = has_body
+        self._network.begin(has_body=has_body)
         return await self._http.handle_async_request(request)
 
     async def hang_up(self) -> None:

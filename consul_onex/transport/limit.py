@@ -10,7 +10,7 @@ import anyio
 import httpx
 
 from .._call import Call
-from .._numbers import count, seconds
+from .._numbers import count, flag, seconds
 from ..errors import OverloadedError
 from ._layer import call_of
 
@@ -25,23 +25,26 @@ class Limit:
 
     Consul serves 200 connections of one client address and silently closes every further one, so
     the sum should stay below that, with room for the other processes of this machine. A call that
-    waits over `max_wait` seconds for a place raises OverloadedError; nothing was sent.
+    waits over `max_wait` seconds for a place raises OverloadedError; nothing was sent. The steps of
+    a watch, with `queue_watches`, wait in turn as long as one of them may take.
 
     A place is held until the answer is read or closed. A blocking query that is cancelled keeps
     its place until its own `wait` is over: the agent does not notice and keeps the connection for
     so long, and a client that cancels and reopens would run into the 200.
     """
 
-    plain: int = 64
-    blocking: int = 100
-    control: int = 8
+    plain: int = 48
+    blocking: int = 96
+    control: int = 6
     max_wait: float = 5.0
+    queue_watches: bool = True
     now: Callable[[], float] = field(default=anyio.current_time, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         count("Limit.plain", self.plain, setting="limit_plain")
         count("Limit.blocking", self.blocking, setting="limit_blocking")
         count("Limit.control", self.control, setting="limit_control")
+        flag("Limit.queue_watches", self.queue_watches, setting="limit_queue_watches")
         seconds("Limit.max_wait", self.max_wait, setting="limit_max_wait")
 
     def wrap(self, inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
@@ -140,7 +143,8 @@ class LimitTransport(httpx.AsyncBaseTransport):
         call = call_of(request)
         places = self._places_for(call)
         call.queued = True
-        if not await places.take(self._limit.max_wait):
+        patient = call.blocking and call.paced and self._limit.queue_watches
+        if not await places.take(self._limit.max_wait + (call.hold if patient else 0.0)):
             raise OverloadedError(
                 f"not sent: no place became free within {self._limit.max_wait:g} s; "
                 f"raise Limit.{_kind(call)}, or call less at once",

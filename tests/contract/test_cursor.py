@@ -19,6 +19,7 @@ from consul_onex import (
     QueryMeta,
 )
 from tests.contract.conftest import Recorder
+from tests.support.agents import Agent
 
 # -- rules ---------------------------------------------------------------------------------------
 
@@ -220,13 +221,14 @@ async def test_without_a_change_the_same_cursor_sends_its_index(
     assert sent == [None, str(cursor.index), str(cursor.index)]
 
 
-async def test_an_error_of_the_server_starts_over(c: ConsulClient, prefix: str) -> None:
+async def test_an_error_of_the_server_starts_over(agent: Agent, prefix: str) -> None:
     cursor = Cursor()
-    await c.kv.get(prefix + "k", cursor=cursor)
-    before = cursor.index
+    async with ConsulClient(agent.url, check_server=False) as c:
+        await c.kv.get(prefix + "k", cursor=cursor)
+        before = cursor.index
 
-    with anyio.fail_after(5), pytest.raises(BadRequestError):
-        await c.using(namespace="team").kv.get(prefix + "k", cursor=cursor)
+        with anyio.fail_after(5), pytest.raises(BadRequestError):
+            await c.using(namespace="team").kv.get(prefix + "k", cursor=cursor)
 
     assert (before is None, cursor.index) == (False, None)
 

@@ -18,6 +18,7 @@ from consul_onex import (
     PayloadTooLargeError,
 )
 from tests.contract.conftest import Recorder
+from tests.support.agents import Agent
 
 KIB = 1024
 
@@ -435,7 +436,8 @@ async def test_an_error_of_the_changing_function_writes_nothing(
 # -- metadata ------------------------------------------------------------------------------------
 
 
-async def test_an_unknown_namespace_is_the_callers_mistake(c: ConsulClient, prefix: str) -> None:
+async def test_an_unknown_namespace_is_the_callers_mistake(agent: Agent, prefix: str) -> None:
     # This edition has none, and says so.
-    with pytest.raises(BadRequestError, match="Enterprise"):
-        await c.using(namespace="team").kv.get(prefix + "k")
+    async with ConsulClient(agent.url, check_server=False) as c:
+        with pytest.raises(BadRequestError, match="Enterprise"):
+            await c.using(namespace="team").kv.get(prefix + "k")

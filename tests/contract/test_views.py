@@ -17,6 +17,7 @@ from consul_onex import (
     ConsulClient,
     ConsulTimeoutError,
     Cursor,
+    InvalidRequestError,
 )
 from tests.contract.conftest import Recorder
 from tests.support.agents import Agent
@@ -113,14 +114,28 @@ async def test_what_is_about_the_agent_itself_gets_no_options(
 
 
 async def test_namespace_and_partition_are_sent_by_name(
-    observed: ConsulClient, recorder: Recorder, prefix: str
+    agent: Agent, recorder: Recorder, prefix: str
 ) -> None:
-    view = observed.using(namespace="team", partition="part")
+    async with ConsulClient(agent.url, transport=recorder, check_server=False) as c:
+        view = c.using(namespace="team", partition="part")
 
-    with pytest.raises(BadRequestError):  # this edition has none
-        await view.kv.get(prefix + "k")
+        with pytest.raises(BadRequestError):  # this edition has none
+            await view.kv.get(prefix + "k")
 
     assert dict(recorder.last.url.params) == {"ns": "team", "partition": "part"}
+
+
+@pytest.mark.parametrize("option", ["namespace", "partition"])
+async def test_what_this_edition_would_not_heed_is_refused_and_not_sent(
+    observed: ConsulClient, recorder: Recorder, prefix: str, option: str
+) -> None:
+    view = observed.using(**{option: "team"})  # type: ignore[arg-type]
+
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError, match=rf"^kv\.delete: Consul .* no {option}s"):
+            await view.kv.delete(prefix + "k")
+
+    assert [request.url.path for request in recorder.requests] == ["/v1/agent/self"]
 
 
 async def test_a_views_token_comes_before_the_clients(agent: Agent, recorder: Recorder) -> None:

@@ -18,6 +18,7 @@ from consul_onex import (
     Watch,
 )
 from tests.contract.conftest import Recorder
+from tests.support.agents import Agent
 
 T = TypeVar("T")
 
@@ -409,11 +410,12 @@ async def test_closing_the_client_ends_a_watch_that_waits(
 
 
 async def test_a_wrong_request_is_raised_and_not_repeated(
-    observed: ConsulClient, recorder: Recorder, prefix: str
+    agent: Agent, recorder: Recorder, prefix: str
 ) -> None:
-    watch = observed.using(namespace="team").kv.watch(prefix + "k")
+    async with ConsulClient(agent.url, transport=recorder, check_server=False) as c:
+        watch = c.using(namespace="team").kv.watch(prefix + "k")
 
-    with anyio.fail_after(5), pytest.raises(BadRequestError):
-        await anext(watch)
+        with anyio.fail_after(5), pytest.raises(BadRequestError):
+            await anext(watch)
 
     assert len(recorder.requests) == 1

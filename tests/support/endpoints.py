@@ -13,13 +13,17 @@ import httpx
 
 from consul_onex import ConsulClient
 
-__all__ = ["Endpoint", "endpoints", "methods"]
+__all__ = ["LINE", "Endpoint", "endpoints", "methods"]
 
-_LINE: Final = re.compile(
+LINE: Final = re.compile(
     r"^(?P<method>GET|PUT|POST|DELETE) (?P<path>/v1/\S+)"
     r"(?:  since Consul (?P<since>\d+\.\d+))?(?P<enterprise>,? Enterprise)?$",
     re.MULTILINE,
 )
+"""How a docstring says what is sent, on a line of its own."""
+
+_SLASHES: Final = ("/v1/kv/", "/v1/acl/templated-policy/")
+"""Where a name is more than one segment, or a prefix none."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,16 @@ class Endpoint:
     enterprise: bool
 
     @property
+    def in_1_8(self) -> bool:
+        """Whether the oldest Consul that is tested has it: the Community Edition of 1.8.7."""
+        return self.since is None and not self.enterprise
+
+    @property
     def pattern(self) -> re.Pattern[str]:
         """What its path looks like when the arguments are in it."""
         path = self.path.partition("?")[0]
-        parts = [
-            ".+"
-            if path.startswith("/v1/kv/") and part.startswith(":")
-            else "[^/]+"
-            if part.startswith(":")
-            else re.escape(part)
-            for part in path.split("/")
-        ]
+        name = ".*" if path.startswith(_SLASHES) else "[^/]+"
+        parts = [name if part.startswith(":") else re.escape(part) for part in path.split("/")]
         return re.compile("/".join(parts))
 
 
@@ -79,5 +82,5 @@ def endpoints() -> list[Endpoint]:
             found["enterprise"] is not None,
         )
         for name, method in methods()
-        for found in _LINE.finditer(inspect.cleandoc(method.__doc__ or ""))
+        for found in LINE.finditer(inspect.cleandoc(method.__doc__ or ""))
     ]

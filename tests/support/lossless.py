@@ -14,7 +14,7 @@ __all__ = ["lost"]
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _ZERO_TIME: Final = "0001-01-01T00:00:00Z"
-_DURATION: Final = re.compile(r"([\d.]+(h|ms|us|µs|ns|m|s))+")
+_DURATION: Final = re.compile(r"-?([\d.]+(h|ms|us|µs|ns|m|s))+")
 
 
 def lost(said: Any, read: Any) -> list[str]:

@@ -146,6 +146,78 @@ async def test_a_callers_own_time_out_is_not_ours() -> None:
         await send(WholeBody().wrap(Script(hang)))
 
 
+async def test_an_upload_has_the_time_of_the_whole_call() -> None:
+    """What there is to send may take longer than an attempt, and so may what is made of it."""
+
+    async def late(request: httpx.Request) -> httpx.Response:
+        await anyio.sleep(0.05)
+        return answer(200, Drip())(request)
+
+    call = Call("snapshot.restore", upload=True)
+
+    with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+        await send(WholeBody(seconds=0.01).wrap(Script(late)), call)
+
+
+@pytest.mark.parametrize("status", [301, 404, 500])
+async def test_a_stream_that_is_none_is_read(status: int) -> None:
+    body = Body(b"x" * 6, b"y" * 6)
+
+    response = await whole(
+        body, status=status, call=Call("snapshot.save", stream=True), error_limit=10
+    )
+
+    assert body.closed
+    assert isinstance(response.stream, httpx.ByteStream)
+    assert (await read(response)).startswith(b"xxxxxx")
+
+
+# Data, although the status says error
+
+
+async def unhealthy(body: bytes | Body, content_type: str, **settings: Any) -> httpx.Response:
+    call = Call("operator.autopilot.health", data=frozenset({429}))
+    return await whole(body, {"Content-Type": content_type}, status=429, call=call, **settings)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain; charset=utf-8"])
+@pytest.mark.parametrize("content", [b'{"Healthy": false}', b"[]"])
+async def test_data_is_json_whatever_it_is_called(content: bytes, content_type: str) -> None:
+    """Consul says so too late: it sends the status first, and Go then makes text of it."""
+    response = await unhealthy(content, content_type)
+
+    assert response.headers["content-type"] == "application/json"
+    assert await read(response) == content
+
+
+async def test_data_is_not_cut_as_the_text_of_an_error_is() -> None:
+    content = b"[" + b"1," * 1000 + b"1]"
+
+    assert await read(await unhealthy(content, "text/plain", error_limit=10)) == content
+
+
+async def test_data_has_the_limit_of_other_answers() -> None:
+    body = Body(b"[" * 1001, b"more")
+
+    with pytest.raises(DecodeError, match="larger than 1000 bytes"):
+        await unhealthy(body, "application/json", limit=1000)
+
+    assert body.closed
+
+
+async def test_a_refusal_with_the_same_status_stays_one() -> None:
+    response = await unhealthy(b"rate limit exceeded", "text/plain; charset=utf-8")
+
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert await read(response) == b"rate limit exceeded"
+
+
+async def test_json_that_was_not_announced_as_data_is_an_error() -> None:
+    response = await whole(b"{}", {"Content-Type": "text/plain"}, status=429)
+
+    assert response.headers["content-type"] == "text/plain"
+
+
 # In space
 
 

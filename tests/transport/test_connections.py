@@ -270,6 +270,39 @@ async def test_after_a_broken_body_there_is_nothing_more_to_read() -> None:
         assert connections.statistics() == ConnectionStatistics(active=0, idle=0, opened=1)
 
 
+class Pieces(httpx.AsyncByteStream):
+    """A body in many pieces, more of them than the system holds on the way."""
+
+    def __init__(self) -> None:
+        self.left = 1000
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        return bytes(64 * 1024)
+
+
+@pytest.mark.parametrize("then", [Then.CLOSE, Then.HANG])
+async def test_an_answer_that_comes_before_the_whole_body_is_read(then: Then) -> None:
+    """On asyncio, the write that fails in the end would take it along."""
+    answer = reply(403, b"Permission denied", then=then)
+
+    async with fault_server([answer]) as server, Connections() as connections:
+        for _ in range(10):
+            body = Pieces()
+            with anyio.fail_after(5):
+                response = await connections.handle_async_request(put(server.url, body))
+            assert response.status_code == 403
+            assert await body_of(response) == b"Permission denied"
+            assert body.left > 0
+
+        assert connections.statistics() == ConnectionStatistics(active=0, idle=0, opened=10)
+
+
 # -- cancellation ----------------------------------------------------------------------------------
 
 

@@ -163,7 +163,7 @@ def test_a_layer_is_a_value(index: int) -> None:
         ),
         (Datacenters(), "Datacenters(addresses={})"),
         (Breaker(), "Breaker(failures=5, reset_after=30.0)"),
-        (Limit(), "Limit(plain=64, blocking=100, control=8, max_wait=5.0)"),
+        (Limit(), "Limit(plain=48, blocking=96, control=6, max_wait=5.0, queue_watches=True)"),
         (WholeBody(), "WholeBody(seconds=8.0, limit=67108864, error_limit=16384)"),
         (Authorize(), "Authorize()"),
     ],

@@ -6,11 +6,14 @@ import ast
 from importlib import import_module
 from pathlib import Path
 
-API = Path(__file__).with_name("api.py")
+import pytest
+
+HERE = Path(__file__).parent
 
 
-def test_the_uses_are_python_and_name_what_there_is() -> None:
-    tree = ast.parse(API.read_text("utf-8"))
+@pytest.mark.parametrize("file", ["api.py", "api_whole.py"])
+def test_the_uses_are_python_and_name_what_there_is(file: str) -> None:
+    tree = ast.parse((HERE / file).read_text("utf-8"))
 
     names = [
         (node.module, alias.name)
@@ -19,6 +22,6 @@ def test_the_uses_are_python_and_name_what_there_is() -> None:
         for alias in node.names
     ]
 
-    assert compile(tree, str(API), "exec")
+    assert compile(tree, file, "exec")
     assert len(names) > 15
     assert all(hasattr(import_module(str(module)), name) for module, name in names)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..._wire import Wire
+from .ca import CA
+from .intention import Intentions
 
 __all__ = ["Connect"]
 
@@ -16,3 +20,13 @@ class Connect:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+
+    @cached_property
+    def ca(self) -> CA:
+        """The certificate authority."""
+        return CA(self._wire)
+
+    @cached_property
+    def intention(self) -> Intentions:
+        """Who may talk to whom."""
+        return Intentions(self._wire)
