@@ -168,7 +168,12 @@ class Upload(httpx.AsyncByteStream):
 
 
 class Stream:
-    """An answer whose body is read piece by piece, while it arrives."""
+    """
+    An answer whose body is read piece by piece, while it arrives.
+
+    `meta` is what its head says about it. Where it ends before its end, reading raises
+    ConsulConnectionError: what was read until then is not all.
+    """
 
     def __init__(
         self, call: Call, line: Line, response: httpx.Response, silence: float | None

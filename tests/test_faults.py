@@ -250,7 +250,6 @@ ANSWERS: list[Row] = [
         CALLERS_MISTAKE,
         BadRequestError,
     ),
-    (500, 'segment "x" not found', CALLERS_MISTAKE, BadRequestError),
     (
         500,
         "SPIFFE ID is not in the expected format: spiffe://30d7.consul/ns/default/dc/dc1/svc/a/b",
@@ -834,7 +833,8 @@ ANSWERS: list[Row] = [
     (
         500,
         "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* dev.dc1: No keyring to "
-        "modify (encryption not enabled)\n\t* dc1 (LAN) error: 1/1 nodes reported failure\n\t* dev: "
+        "modify (encryption not enabled)\n\t* dc1 (LAN) error: 1/1 nodes reported "
+        "failure\n\t* dev: "
         "No keyring to modify (encryption not enabled)\n\n",
         CALLERS_MISTAKE,
         BadRequestError,
@@ -848,21 +848,24 @@ ANSWERS: list[Row] = [
     ),
     (
         500,
-        "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* single.dc1: Requested key "
+        "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* single.dc1: "
+        "Requested key "
         "is not in the keyring\n\n",
         CALLERS_MISTAKE,
         BadRequestError,
     ),
     (
         500,
-        "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* single.dc1: Removing the "
+        "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* single.dc1: "
+        "Removing the "
         "primary key is not allowed\n\n",
         CALLERS_MISTAKE,
         BadRequestError,
     ),
     (
         500,
-        "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* single.dc1: key size must "
+        "4 errors occurred:\n\t* WAN error: 1/1 nodes reported failure\n\t* single.dc1: "
+        "key size must "
         "be 16, 24 or 32 bytes\n\n",
         CALLERS_MISTAKE,
         BadRequestError,

@@ -43,7 +43,8 @@ async def put(c: ConsulClient, key: str, value: bytes) -> None:
 
 
 async def test_every_watch_lives_through_an_election(cluster: Cluster) -> None:
-    counting, ended = Counting(), 0
+    counting, ended, before = Counting(), 0, 0
+    killed = back = converged = 0.0
     url = cluster.clients[0].url
 
     async def follow(c: ConsulClient, key: str) -> None:
@@ -69,8 +70,8 @@ async def test_every_watch_lives_through_an_election(cluster: Cluster) -> None:
             converged = anyio.current_time()
 
     print(
-        f"\nno leader for {back - killed:.1f} s, {(counting.requests - before) / KEYS:.1f} requests "
-        f"a watch; the last of {KEYS} was up to date {converged - back:.2f} s later"
+        f"\nno leader for {back - killed:.1f} s, {(counting.requests - before) / KEYS:.1f} "
+        f"requests a watch; the last of {KEYS} was up to date {converged - back:.2f} s later"
     )
     assert ended == KEYS
     assert converged - back < SOON

@@ -103,6 +103,7 @@ async def test_a_restored_snapshot_is_told_when_the_wait_is_over(
 ) -> None:
     wait, archive = 4.0, tmp_path / "state.snap"
     told: list[tuple[bytes | None, bool]] = []
+    restored = 0.0
     news = anyio.Event()
 
     async def follow(c: ConsulClient) -> None:

@@ -69,6 +69,7 @@ async def test_500_followers_of_10_keys_are_10_queries(fresh_agent: Agent) -> No
     done: list[bytes] = []
 
     async with ConsulClient(fresh_agent.url) as c:
+        statistics = c.statistics()
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 for number in range(500):
@@ -89,6 +90,7 @@ async def test_different_tokens_and_options_share_nothing(fresh_agent: Agent) ->
 
     async with ConsulClient(fresh_agent.url) as c:
         views = [c, c.using(consistency="stale"), c.using(wait=30), c.using(datacenter="dc1")]
+        statistics = c.statistics()
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 for view in [*views, *views]:
@@ -152,7 +154,7 @@ async def read(c: ConsulClient, key: str) -> str:
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_the_last_one_that_leaves_closes_the_socket(fresh_agent: Agent, others: int) -> None:
-    mine = os.getpid()
+    mine, before = os.getpid(), 0
     port = port_of(fresh_agent)
 
     async with ConsulClient(fresh_agent.url) as c:

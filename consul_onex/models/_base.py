@@ -42,6 +42,7 @@ __all__ = [
     "Bytes",
     "Definition",
     "Duration",
+    "FreeForm",
     "Nanoseconds",
     "NullIs",
     "Received",
@@ -201,6 +202,21 @@ Secret = Annotated[
 """Hidden in Python, plain on the wire."""
 
 
+def _unveiled(value: Any) -> Any:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case dict():
+            return {name: _unveiled(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_unveiled(one) for one in value]
+    return value
+
+
+FreeForm = Annotated[dict[str, Any], PlainSerializer(_unveiled, when_used="json")]
+"""What somebody else gives a meaning. A SecretStr in it is plain on the wire, as elsewhere."""
+
+
 def rows_of(row: type[T]) -> TypeAdapter[list[T]]:
     """The adapter of a list that Consul may send as null; built when it is first used."""
     rows: Any = Annotated[list[row], NullIs(list)]  # type: ignore[valid-type]
@@ -269,7 +285,11 @@ class Definition(BaseModel):
         # What was given. Most definitions have many more fields than that.
         # (One that was refused has nothing, and may still be shown: by a traceback.)
         given = getattr(self, "__pydantic_fields_set__", ())
-        return [(name, value) for name, value in super().__repr_args__() if name in given]
+        return [
+            (name, value)
+            for name, value in super().__repr_args__()
+            if name in given and value is not None
+        ]
 
     @classmethod
     def __get_pydantic_core_schema__(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from ._base import Definition, Duration, Nanoseconds, Received, Secret, Time, named
+from ._base import Definition, Duration, FreeForm, Nanoseconds, Received, Secret, Time, named
 
 __all__ = [
     "ACLAuthMethod",
@@ -256,7 +256,7 @@ class ACLAuthMethod(Definition):
     """`local`, the default, or `global`."""
     token_name_format: str = ""
     """Since Consul 1.22."""
-    config: Annotated[dict[str, Any], Field(repr=False)] = {}
+    config: Annotated[FreeForm, Field(repr=False)] = {}
     namespace_rules: list[NamespaceRule] = []
     namespace: str | None = None
     partition: str | None = None

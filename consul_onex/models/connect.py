@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, PlainSerializer, SecretStr
+from pydantic import Field, SecretStr
 
-from ._base import Definition, Received, Secret, Time, named
+from ._base import Definition, FreeForm, Received, Secret, Time, named
 
 __all__ = [
     "CAConfiguration",
@@ -24,18 +24,6 @@ __all__ = [
 ]
 
 _NO_SECRET: Final = SecretStr("")
-
-
-def _unveiled(value: Any) -> Any:
-    """With its secrets in the clear, which pydantic would send as stars."""
-    match value:
-        case SecretStr():
-            return value.get_secret_value()
-        case dict():
-            return {name: _unveiled(one) for name, one in value.items()}
-        case list():
-            return [_unveiled(one) for one in value]
-    return value
 
 
 # -- certificates --------------------------------------------------------------------------------
@@ -115,9 +103,7 @@ class CAConfiguration(Definition):
 
     provider: str
     """`consul`, `vault` or `aws-pca`."""
-    config: Annotated[
-        dict[str, Any], Field(repr=False), PlainSerializer(_unveiled, when_used="json")
-    ] = {}
+    config: Annotated[FreeForm, Field(repr=False)] = {}
     state: dict[str, str] = {}
     force_without_cross_signing: bool = False
     """Change roots although connections will fail until every proxy trusts the new one."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ._base import Definition, Received, Secret, named
+from ._base import Definition, FreeForm, Received, Secret, named
 from .check import Check
 
 __all__ = [
@@ -128,7 +128,7 @@ class EnvoyExtension(Definition):
 
     name: str
     required: bool = False
-    arguments: dict[str, Any] = {}
+    arguments: FreeForm = {}
     consul_version: str = ""
     envoy_version: str = ""
 
@@ -147,7 +147,7 @@ class Upstream(Definition):
     local_bind_port: Port = 0
     local_bind_socket_path: str = ""
     local_bind_socket_mode: str = ""
-    config: dict[str, Any] = {}
+    config: FreeForm = {}
     mesh_gateway: MeshGateway | None = None
     centrally_configured: bool = False
 
@@ -164,7 +164,7 @@ class Proxy(Definition):
     """`transparent`, `direct`, or empty for what the mesh is configured for."""
     transparent_proxy: TransparentProxy | None = None
     mutual_tls_mode: str = ""
-    config: dict[str, Any] = {}
+    config: FreeForm = {}
     """Free-form options of the proxy's own."""
     upstreams: list[Upstream] = []
     mesh_gateway: MeshGateway | None = None

@@ -288,8 +288,8 @@ async def test_of_a_stream_consul_tells_that_it_is_damaged_and_keeps_what_it_has
     assert await stored(fresh) == {"a": b"new"}
 
 
-async def test_what_the_sums_of_are_right_is_what_consul_takes(fresh: ConsulClient) -> None:
-    """Built anew, file by file: nothing but the sums is looked at."""
+async def test_consul_looks_at_nothing_but_the_sums(fresh: ConsulClient) -> None:
+    """Built anew, file by file, in another order."""
     await fresh.kv.put("a", b"old")
     whole = await read(fresh)
     with tarfile.open(fileobj=io.BytesIO(whole)) as archive:

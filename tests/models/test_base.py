@@ -238,7 +238,6 @@ def test_equal_ones_without_lists_have_one_hash(made: Part) -> None:
             {"At": "2026-01-02T03:04:05.600000Z"},
         ),
     ],
-    ids=str,
 )
 def test_what_was_given_is_sent_and_nothing_else(
     given: dict[str, Any], body: dict[str, Any] | None
@@ -255,7 +254,7 @@ def test_what_was_given_is_sent_and_nothing_else(
         {"share": math.nan},
         {"share": -math.inf},
         {"free": {"x": math.nan}},
-        {"free": {"x": object()}},
+        {"free": {"x": object}},
         {"free": {"x": "\ud800"}},
         {"id": "\ud800"},
     ],
@@ -425,7 +424,9 @@ def test_a_duration_is_read_in_every_notation(said: object, seconds: float) -> N
     assert row(Pause=said).pause == pytest.approx(seconds, abs=1e-12)
 
 
-@pytest.mark.parametrize("said", ["s", "5", "5 s", "ten", True, [], {}, "9" * 400 + "s"], ids=str)
+@pytest.mark.parametrize(
+    "said", ["s", "5", "5 s", "ten", True, [], {}, "9" * 400 + "s"], ids=lambda said: str(said)[:9]
+)
 def test_what_is_no_duration_is_damaged(said: object) -> None:
     with pytest.raises(ValidationError):
         row(TTL=said)

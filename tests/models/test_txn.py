@@ -98,7 +98,9 @@ def test_no_value_is_shown() -> None:
     assert "czNjcmV0" not in repr(t.operations)
 
 
-@pytest.mark.parametrize("value", [b"x", bytearray(b"x"), memoryview(b"x"), "x"], ids=str)
+@pytest.mark.parametrize(
+    "value", [b"x", bytearray(b"x"), memoryview(b"x"), "x"], ids=lambda value: type(value).__name__
+)
 async def test_a_value_is_bytes_or_text(value: Any) -> None:
     bottom = Bottom(httpx.Response(200, json=DONE))
     async with client(bottom) as c:
@@ -133,17 +135,17 @@ REFUSED: list[tuple[str, Step]] = [
     ("a session is text", lambda t: t.kv.lock("a", "")),
     ("a session is text", lambda t: t.kv.unlock("a", "")),
     # These would never succeed, or mean something else.
-    ("an index is a whole number from 1", lambda t: t.kv.check_index("a", 0)),
-    ("an index is a whole number from 1", lambda t: t.kv.delete_cas("a", 0)),
-    ("an index is a whole number from 1", lambda t: t.node.delete_cas("n", 0)),
-    ("an index is a whole number from 1", lambda t: t.service.delete_cas("n", "web", 0)),
-    ("an index is a whole number from 1", lambda t: t.check.delete_cas("n", "disk", 0)),
-    ("an index is a whole number from 0", lambda t: t.kv.cas("a", b"", -1)),
-    ("an index is a whole number from 0", lambda t: t.kv.cas("a", b"", 2**64)),
-    ("an index is a whole number from 0", lambda t: t.kv.cas("a", b"", True)),
-    ("an index is a whole number from 0", lambda t: t.node.cas("n", "1", -1)),
-    ("an index is a whole number from 0", lambda t: t.service.cas("n", web(), -1)),
-    ("an index is a whole number from 0", lambda t: t.check.cas("n", checked(), -1)),
+    ("index is a whole number from 1", lambda t: t.kv.check_index("a", 0)),
+    ("index is a whole number from 1", lambda t: t.kv.delete_cas("a", 0)),
+    ("index is a whole number from 1", lambda t: t.node.delete_cas("n", 0)),
+    ("index is a whole number from 1", lambda t: t.service.delete_cas("n", "web", 0)),
+    ("index is a whole number from 1", lambda t: t.check.delete_cas("n", "disk", 0)),
+    ("index is a whole number from 0", lambda t: t.kv.cas("a", b"", -1)),
+    ("index is a whole number from 0", lambda t: t.kv.cas("a", b"", 2**64)),
+    ("index is a whole number from 0", lambda t: t.kv.cas("a", b"", True)),
+    ("index is a whole number from 0", lambda t: t.node.cas("n", "1", -1)),
+    ("index is a whole number from 0", lambda t: t.service.cas("n", web(), -1)),
+    ("index is a whole number from 0", lambda t: t.check.cas("n", checked(), -1)),
     ("KVOperation.flags: ", lambda t: t.kv.set("a", b"", -1)),
     ("KVOperation.flags: ", lambda t: t.kv.set("a", b"", 2**64)),
     ("KVOperation.flags: ", lambda t: t.kv.set("a", b"", 1.5)),  # type: ignore[arg-type]

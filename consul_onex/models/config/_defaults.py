@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from .._base import Definition
+from .._base import Definition, FreeForm
 from ..service import AccessLogs, EnvoyExtension, Expose, MeshGateway, TransparentProxy
 from ._parts import (
     FailoverPolicy,
@@ -146,7 +146,7 @@ class ProxyDefaults(Definition):
 
     kind: Literal["proxy-defaults"] = "proxy-defaults"
     name: str = "global"
-    config: Annotated[dict[str, Any], AfterValidator(_without_null)] = {}
+    config: Annotated[FreeForm, AfterValidator(_without_null)] = {}
     """Free-form options of the proxy's own. There must be no None in it."""
     mode: str = ""
     transparent_proxy: TransparentProxy | None = None
