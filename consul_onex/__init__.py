@@ -2,19 +2,20 @@
 A native-async, fully typed client for HashiCorp Consul, on asyncio and trio.
 
     async with ConsulClient.from_env() as c:
-        await c.kv.put("config/web", b"v1")
-        async for pair in c.kv.watch("config/web"):
+        await c.agent.register(ServiceRegistration(name="web", port=8080, check=Check.ttl(15)))
+        async for entries in c.watch(c.health.service, "web", passing=True):
             ...
 
 The house, floor by floor; each looks down only:
 
     client, settings          the front door: ConsulClient, ConsulSettings
     api/                      Consul's API, one file per endpoint prefix: c.kv, c.agent ...
-    transport/ | _wire, watch two wings: the layers of resilience, and one call out and one answer
-                              back, or many (watch, changes); they meet in the card that each
-                              request carries (_call)
+    transport/ | _wire        two wings: the layers of resilience, and one call out and one answer
+                              back; they meet in the card that each request carries (_call)
+    watch, _topic             a read that is followed, by all who follow it together
     errors, events, query,    words and facts: the error tree, what can be observed, Consistency
-    models/                   and Cursor, what Consul sends and takes
+    changes, models/          and Cursor, what differs from value to value, what Consul sends and
+                              takes
 
 A call goes from its method (which knows the endpoint), through the wire (which knows the view's
 options and turns errors into ours), through the layers of `consul_onex.transport` (which know what
@@ -67,6 +68,7 @@ from .query import Consistency, Cursor, QueryMeta
 from .watch import Watch, WatchState
 
 if TYPE_CHECKING:
+    from ._archive import verify_snapshot
     from .models import (
         ACLPolicy,
         ACLRole,
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
         ServiceEntry,
         ServiceRegistration,
         SessionEntry,
+        SnapshotInfo,
         TxnResult,
         Upstream,
         UserEvent,
@@ -147,6 +150,7 @@ __all__ = [
     "ServiceRegistration",
     "SessionEntry",
     "Snapshot",
+    "SnapshotInfo",
     "Statistics",
     "TokenFile",
     "TransactionError",
@@ -160,6 +164,7 @@ __all__ = [
     "WatchState",
     "Weights",
     "__version__",
+    "verify_snapshot",
 ]
 
 
@@ -171,6 +176,7 @@ logging.getLogger("consul_onex").addHandler(logging.NullHandler())
 # imported when they are first used.
 _LATER: Final = {
     "ConsulSettings": ".settings",
+    "verify_snapshot": "._archive",
     **dict.fromkeys(
         [
             "ACLPolicy",
@@ -190,6 +196,7 @@ _LATER: Final = {
             "ServiceEntry",
             "ServiceRegistration",
             "SessionEntry",
+            "SnapshotInfo",
             "TxnResult",
             "Upstream",
             "UserEvent",

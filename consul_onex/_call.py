@@ -50,8 +50,8 @@ class Call:
     """Seconds that Consul may hold the answer back (a blocking query), else None."""
     stream: bool = False
     """The answer's body is for the caller to read, piece by piece."""
-    upload: bool = False
-    """The request's body comes piece by piece, and may be of any size."""
+    unhurried: bool = False
+    """An attempt takes as long as it takes: there is no telling from its length."""
     data: frozenset[int] = frozenset()
     """Statuses with which this endpoint answers as asked, although they say error."""
     local: bool = False
@@ -87,11 +87,6 @@ class Call:
     @property
     def blocking(self) -> bool:
         return self.wait is not None
-
-    @property
-    def unhurried(self) -> bool:
-        """Whether an attempt takes as long as it takes: there is no telling from its length."""
-        return self.stream or self.upload
 
     @property
     def hold(self) -> float:

@@ -18,7 +18,7 @@ async def selection(
     passing: bool = False,
     tag: str | Sequence[str] | None = None,
     near: str | None = None,
-    filter: str | None = None,  # noqa: A002
+    filter: str | None = None,
     node_meta: Mapping[str, str] | None = None,
     peer: str | None = None,
     sameness_group: str | None = None,

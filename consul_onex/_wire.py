@@ -556,19 +556,21 @@ class Wire:
         cursor: Cursor | None = None,
         missing: bool | str = False,
         data: frozenset[int] = frozenset(),
+        unhurried: bool = False,
     ) -> Answer:
         """
         Send one request of this view. The path is already encoded.
 
         `json` is a body that is JSON. With `missing`, a 404 that carries an index, or has that
-        text in it, is an answer; so is a status in `data`.
+        text in it, is an answer; so is a status in `data`. An `unhurried` one may take as long as
+        the call may.
         """
         if self._tenancy is not None and Takes.TENANCY & takes:
             await self._tenancy(takes, operation)
         if json is not None:
             content, content_type = json, b"application/json"
         call = self._call(operation, safety, takes, local=local, control=control, cursor=cursor)
-        call.data, call.upload = data, isinstance(content, Upload)
+        call.data, call.unhurried = data, unhurried or isinstance(content, Upload)
         line = self.line
         query = query_string([*(params or ()), *self._params_for(takes), *_waiting(call, cursor)])
         with line.occupied(call), self._told(call):
@@ -605,7 +607,7 @@ class Wire:
         between two pieces; None is for ever. Leaving closes the connection.
         """
         call = self._call(operation, Safety.SAFE, takes, local=local, control=False, cursor=None)
-        call.stream = True
+        call.stream = call.unhurried = True
         query = query_string([*(params or ()), *self._params_for(takes)])
         with self.line.occupied(call):
             with self._told(call):
@@ -688,9 +690,17 @@ class Wire:
         return line.server
 
     async def _ask_server(self) -> Server | None:
+        # Once: the call it is asked for has its own attempts.
+        once = Cursor()
+        once.paced = True
+
         def asked(path: str) -> Any:
             return self.ask(
-                *("server", "GET", path), safety=Safety.SAFE, takes=Takes.NOTHING, local=True
+                *("server", "GET", path),
+                safety=Safety.SAFE,
+                takes=Takes.NOTHING,
+                local=True,
+                cursor=once,
             )
 
         try:

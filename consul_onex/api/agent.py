@@ -13,7 +13,7 @@ from pydantic import SecretStr, TypeAdapter
 from .._call import Safety
 from .._json import LAZY, dumped
 from .._path import Params, segment
-from .._wire import Answer, Stream, Takes, Upload, Wire
+from .._wire import Answer, Stream, Takes, Wire
 from ..errors import InvalidRequestError, NotFoundError, UnknownCheckError
 from ..models._base import rows_of
 from ..models.agent import (
@@ -110,7 +110,7 @@ class Agent:
         *,
         wan: bool = False,
         segment: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
     ) -> list[AgentMember]:
         """
         The members of the gossip pool, as this agent sees them at the moment.
@@ -169,10 +169,10 @@ class Agent:
             "agent.leave",
             "PUT",
             "/v1/agent/leave",
-            # An upload may take longer than an attempt, which a server does.
-            content=Upload(_nothing(), 0),
             takes=Takes.NOTHING,
             local=True,
+            # A server takes longer than an attempt may.
+            unhurried=True,
         )
 
     async def force_leave(self, node: str, *, prune: bool = False, wan: bool = False) -> None:
@@ -331,7 +331,7 @@ class Agent:
 
     # -- services ----------------------------------------------------------------------------------
 
-    async def services(self, *, filter: str | None = None) -> dict[str, AgentService]:  # noqa: A002
+    async def services(self, *, filter: str | None = None) -> dict[str, AgentService]:
         """
         The services that are registered with the agent, by their ids.
 
@@ -459,7 +459,7 @@ class Agent:
 
     # -- checks ------------------------------------------------------------------------------------
 
-    async def checks(self, *, filter: str | None = None) -> dict[str, HealthCheck]:  # noqa: A002
+    async def checks(self, *, filter: str | None = None) -> dict[str, HealthCheck]:
         """
         The checks that are registered with the agent, by their ids.
 
@@ -674,10 +674,6 @@ def _must_have_a_name(definition: ServiceRegistration | Check, operation: str) -
         raise InvalidRequestError(
             f"a {type(definition).__name__} must have a name to be registered", operation=operation
         )
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    yield b""
 
 
 # -- streams ---------------------------------------------------------------------------------------

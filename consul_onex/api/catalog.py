@@ -136,7 +136,7 @@ class Catalog:
         self,
         *,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         peer: str | None = None,
         cursor: Cursor | None = None,
@@ -167,7 +167,7 @@ class Catalog:
         self,
         node: str,
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         peer: str | None = None,
         cursor: Cursor | None = None,
     ) -> CatalogNode | None:
@@ -191,7 +191,7 @@ class Catalog:
         self,
         node: str,
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         merge_central_config: bool = False,
         cursor: Cursor | None = None,
     ) -> CatalogNodeServices | None:
@@ -224,7 +224,7 @@ class Catalog:
         self,
         *,
         node_meta: Mapping[str, str] | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         peer: str | None = None,
         cursor: Cursor | None = None,
     ) -> dict[str, list[str]]:
@@ -251,7 +251,7 @@ class Catalog:
         *,
         tag: str | Sequence[str] | None = None,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         peer: str | None = None,
         merge_central_config: bool = False,
@@ -280,7 +280,7 @@ class Catalog:
         name: str,
         *,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         peer: str | None = None,
         merge_central_config: bool = False,

@@ -82,7 +82,7 @@ class Config:
         self,
         kind: str,
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         cursor: Cursor | None = None,
     ) -> Entries:
         """

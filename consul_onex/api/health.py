@@ -44,7 +44,7 @@ class Health:
         passing: bool = False,
         tag: str | Sequence[str] | None = None,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         cursor: Cursor | None = None,
         *,
         node_meta: Mapping[str, str] | None = None,
@@ -83,7 +83,7 @@ class Health:
         passing: bool = False,
         *,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         peer: str | None = None,
         sameness_group: str | None = None,
@@ -117,7 +117,7 @@ class Health:
         passing: bool = False,
         *,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         sameness_group: str | None = None,
         merge_central_config: bool = False,
@@ -166,7 +166,7 @@ class Health:
         self,
         node: str,
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         peer: str | None = None,
         cursor: Cursor | None = None,
     ) -> list[HealthCheck]:
@@ -185,7 +185,7 @@ class Health:
         service: str,
         *,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         peer: str | None = None,
         cursor: Cursor | None = None,
@@ -211,7 +211,7 @@ class Health:
         state: str = "any",
         *,
         near: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         node_meta: Mapping[str, str] | None = None,
         cursor: Cursor | None = None,
     ) -> list[HealthCheck]:

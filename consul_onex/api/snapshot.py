@@ -26,7 +26,7 @@ class Snapshot:
     The whole state of the servers, as an archive: keys, catalog, sessions, tokens.
 
     It is read and written piece by piece, so its size does not matter. Whoever can read it can
-    read every secret of the cluster.
+    read every secret of the cluster. `consul_onex.verify_snapshot` checks one that was saved.
 
     https://developer.hashicorp.com/consul/api-docs/snapshot
     """

@@ -33,7 +33,7 @@ class WholeBody:
 
     A body over `limit` bytes, unpacked, is a DecodeError; the text of an error is cut at
     `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass unread, and neither they
-    nor uploads have this clock: only the whole call's.
+    nor what else is `unhurried` have this clock: only the whole call's.
     """
 
     seconds: float = 8.0

@@ -134,7 +134,7 @@ async def test_a_blocking_query_has_the_time_that_consul_may_hold_it_back() -> N
 
 
 async def test_a_stream_may_take_its_time_once_it_has_begun() -> None:
-    response = await whole(Drip(), call=Call("monitor", stream=True), seconds=0.01)
+    response = await whole(Drip(), call=Call("monitor", stream=True, unhurried=True), seconds=0.01)
     assert isinstance(response.stream, httpx.AsyncByteStream)
     pieces = aiter(response.stream)
 
@@ -153,7 +153,7 @@ async def test_an_upload_has_the_time_of_the_whole_call() -> None:
         await anyio.sleep(0.05)
         return answer(200, Drip())(request)
 
-    call = Call("snapshot.restore", upload=True)
+    call = Call("snapshot.restore", unhurried=True)
 
     with pytest.raises(TimeoutError), anyio.fail_after(0.1):
         await send(WholeBody(seconds=0.01).wrap(Script(late)), call)

@@ -74,7 +74,7 @@ class Intentions:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    async def list(self, *, filter: str | None = None, cursor: Cursor | None = None) -> Rows:  # noqa: A002
+    async def list(self, *, filter: str | None = None, cursor: Cursor | None = None) -> Rows:
         """
         Every intention, those with the highest precedence first.
 
@@ -238,7 +238,7 @@ class Intentions:
         )
         return created.ID
 
-    async def get_by_id(self, id: str, cursor: Cursor | None = None) -> Intention | None:  # noqa: A002
+    async def get_by_id(self, id: str, cursor: Cursor | None = None) -> Intention | None:
         """
         Read one intention by its id. None where there is none.
 
@@ -256,7 +256,7 @@ class Intentions:
             takes=_READ_BY_ID,
         )
 
-    async def update_by_id(self, id: str, intention: Intention) -> None:  # noqa: A002
+    async def update_by_id(self, id: str, intention: Intention) -> None:
         """
         Write an intention over the one that has this id. What is not given is then empty.
 
@@ -273,7 +273,7 @@ class Intentions:
             safety=Safety.IDEMPOTENT,
         )
 
-    async def delete_by_id(self, id: str) -> bool:  # noqa: A002
+    async def delete_by_id(self, id: str) -> bool:
         """
         Delete one intention by its id. True, also when it was gone.
 

@@ -43,7 +43,7 @@ class Raft:
     async def remove_peer(
         self,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         address: str | None = None,
     ) -> None:
         """
@@ -65,7 +65,7 @@ class Raft:
             takes=Takes.DATACENTER,
         )
 
-    async def transfer_leader(self, id: str | None = None) -> bool:  # noqa: A002
+    async def transfer_leader(self, id: str | None = None) -> bool:
         """
         Make another server the leader: the one with this id, or any. Returns whether it worked.
 
