@@ -68,10 +68,13 @@ _MISTAKE = Fault(Outcome.REJECTED, Blame.UNCLEAR, BadRequestError)
 _MISSING = Fault(Outcome.REJECTED, Blame.UNCLEAR, NotFoundError)
 _FAILED = Fault(Outcome.REJECTED, Blame.UNCLEAR, ServerError)
 _REFUSED = Fault(Outcome.REJECTED, Blame.NOBODY, PermissionDeniedError)
-
-
 _NO_SESSION = Fault(Outcome.REJECTED, Blame.UNCLEAR, InvalidSessionError)
 _NO_CHECK = Fault(Outcome.REJECTED, Blame.UNCLEAR, UnknownCheckError)
+
+# A text nobody has told us about may be a caller's mistake that a newer server words differently,
+# or an election's. It does not count against the datacenter: one caller must not close the door
+# for all.
+_UNKNOWN = Fault(Outcome.MAYBE_APPLIED, Blame.UNCLEAR, ServerError)
 
 
 class _Row(NamedTuple):
@@ -211,6 +214,13 @@ _SERVER_ERRORS = (
         "Must be bound to a session",
         "Scripts are disabled",
         "Network segments are not supported",
+        "user event exceeds configured limit",
+    ),
+    # Which may come after having told some of the segments.
+    _Row("error broadcasting event", _UNKNOWN),
+    *_rows(
+        _MISTAKE,
+        'segment "',
         "Must be a server to join WAN",
         "SPIFFE ID is not in the expected format",
         "was not found in the Raft configuration",
@@ -229,7 +239,6 @@ _SERVER_ERRORS = (
         "incompatible coordinate",
         "error parsing regexp",
         "Cannot provide tag filter",
-        "user event exceeds configured limit",
         "invalid config entry kind",
         "Name is required",
         "object missing primary index",
@@ -291,11 +300,6 @@ _SERVER_ERRORS = (
 # A proxy's own statuses: there is no Consul behind it, or none that answers.
 _GATEWAY = {502, 503, 504}
 _NO_CONSUL = Fault(Outcome.MAYBE_APPLIED, Blame.SERVER, ServerError)
-
-# A text nobody has told us about may be a caller's mistake that a newer server words differently,
-# or an election's. It does not count against the datacenter: one caller must not close the door
-# for all.
-_UNKNOWN = Fault(Outcome.MAYBE_APPLIED, Blame.UNCLEAR, ServerError)
 
 _ANSWERS = {
     status: Fault(Outcome.REJECTED, Blame.NOBODY, error)

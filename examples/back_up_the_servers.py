@@ -16,7 +16,7 @@ async def back_up(path: Path) -> None:
     async with ConsulClient.from_env() as c:
         # It is checked on its way, and takes its place when it is whole and on the disk.
         saved = await c.snapshot.save(path)
-        print("saved:", saved.index > 0, f"for its owner only: {path.stat().st_mode & 0o777:o}")
+        print("saved:", [server.suffrage for server in saved.configuration.servers])
 
 
 def look_at(path: Path) -> None:

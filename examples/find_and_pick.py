@@ -2,13 +2,15 @@
 # requires-python = ">=3.11"
 # dependencies = ["consul-onex"]
 # ///
-"""Find the healthy instances of a service, and pick one of them by chance and by weight."""
+"""Find the instances of a service that are well, and pick one of them by its weight."""
 
 import random
 
 import anyio
 
 from consul_onex import Check, ConsulClient, ServiceEntry, ServiceRegistration, Weights
+
+NAME = "examples-shop"
 
 
 def pick(entries: list[ServiceEntry]) -> ServiceEntry:
@@ -18,24 +20,20 @@ def pick(entries: list[ServiceEntry]) -> ServiceEntry:
 
 async def main() -> None:
     async with ConsulClient.from_env() as c:
+        shop = ServiceRegistration(name=NAME, weights=Weights(passing=3, warning=1))
         for port, status in (8081, "passing"), (8082, "critical"), (8083, "passing"):
-            shop = ServiceRegistration(
-                name="examples-shop",
-                id=f"examples-shop-{port}",
-                port=port,
-                weights=Weights(passing=port - 8080, warning=1),
-                check=Check.ttl(60, status=status),
-            )
-            await c.agent.register(shop)
+            check = Check.ttl(60, status=status)
+            await c.agent.register(shop.replace(id=f"{NAME}-{port}", port=port, check=check))
+        async for entries in c.watch(c.health.service, NAME):
+            if len(entries) == 3:  # the agent tells the servers a moment later
+                break
 
-        while len(await c.health.service("examples-shop")) < 3:
-            await anyio.sleep(0.05)  # the agent tells the servers a moment later
-        found = await c.health.service("examples-shop", passing=True)
-        print("healthy:", sorted(entry.port for entry in found))
+        found = await c.health.service(NAME, passing=True)
+        print("well:", sorted(entry.port for entry in found))
         print("picked one of them:", pick(found) in found)
 
-        for port in 8081, 8082, 8083:
-            await c.agent.deregister(f"examples-shop-{port}")
+        for entry in entries:
+            await c.agent.deregister(entry.service.id)
 
 
 anyio.run(main)

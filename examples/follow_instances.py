@@ -6,15 +6,7 @@
 
 import anyio
 
-from consul_onex import (
-    Added,
-    Changed,
-    ConsulClient,
-    Removed,
-    Resync,
-    ServiceRegistration,
-    Snapshot,
-)
+from consul_onex import Added, Changed, ConsulClient, Removed, Resync, ServiceRegistration, Snapshot
 
 SHOP = ServiceRegistration(name="examples-shop", port=8080)
 

@@ -25,8 +25,7 @@ async def heartbeats(c: ConsulClient) -> None:
 async def main() -> None:
     async with ConsulClient.from_env() as c:
         await c.agent.register(SHOP)
-        health = await c.agent.health("examples-shop")
-        print("at first:", health and health.aggregated_status)
+        print("at first:", (await c.agent.checks())["service:examples-shop"].status)
 
         async with anyio.create_task_group() as tg:
             tg.start_soon(heartbeats, c)

@@ -250,6 +250,7 @@ ANSWERS: list[Row] = [
         CALLERS_MISTAKE,
         BadRequestError,
     ),
+    (500, 'segment "x" not found', CALLERS_MISTAKE, BadRequestError),
     (
         500,
         "SPIFFE ID is not in the expected format: spiffe://30d7.consul/ns/default/dc/dc1/svc/a/b",
