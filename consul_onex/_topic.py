@@ -3,24 +3,31 @@ What is followed, once for all who follow it: the engine below every watch.
 
 There is no task in the background. Whoever waits for news of a topic asks Consul for it; who comes
 while somebody asks already waits along. When the one who asks leaves, with the news or cancelled,
-the next one asks on. So nothing runs that nobody waits for, and nothing is left behind.
+the next one asks on; an error that stays is raised to all of them. So nothing runs that nobody
+waits for, and nothing is left behind.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Hashable
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import anyio
+import anyio.lowlevel
 
 from .errors import (
     CircuitOpenError,
+    ClientClosedError,
     ConsulConnectionError,
     ConsulError,
     InvalidRequestError,
+    NoLeaderError,
     OverloadedError,
     PermissionDeniedError,
     RateLimitedError,
@@ -44,6 +51,9 @@ _PASSING = (
     ServerError,
     UnknownDatacenterError,
 )
+
+# What a server or a proxy that lets no request take so long may make of it.
+_CUTS = (ConsulConnectionError, ServerError)
 
 # A client agent refuses valid tokens for up to 30 s after an outage (its negative ACL cache).
 _REFUSAL_LASTS: Final = 35.0
@@ -69,7 +79,18 @@ _SHORTEST_CUT: Final = 5.0
 # Seconds between two looks for what is not there.
 _NOT_THERE: Final = 1.0
 
+# The shortest wait that is asked for where a follower's time is nearly over.
+_SHORTEST_WAIT: Final = 0.05
+
 _NOTHING: Final = object()
+
+
+@dataclass(slots=True)
+class _News:
+    """What those who wait along wait for: an answer, the error of who asked, or their own turn."""
+
+    event: anyio.Event = field(default_factory=anyio.Event)
+    error: ConsulError | None = None
 
 
 class Topic(Generic[T]):
@@ -100,19 +121,24 @@ class Topic(Generic[T]):
         """When Consul answered last."""
         self.now = now
         self._read = read
+        self._wait = self.cursor.wait
         self._every = every
         self._hub = hub if hub is not None else Hub()
         self._sleep = sleep
         self._dice = dice
         self._value: T | object = _NOTHING
         self._answers = 0
+        # Whether nobody can know better than the last answer, as long as somebody asks.
+        self._current = False
         self._asking = False
         self._left = 0.0
         self._fresh = 0.0
+        # When the next read may begin, whoever asks by then.
+        self._due = 0.0
         self._cut: float | None = None
         self._refused: float | None = None
         self._pace = _Pace()
-        self._news: anyio.Event | None = None
+        self._news: _News | None = None
 
     @property
     def value(self) -> T:
@@ -126,124 +152,161 @@ class Topic(Generic[T]):
         With `within`, come back after so many seconds in any case, or soon after that.
         """
         end = None if within is None else self.now() + within
-        while self.version <= version and (end is None or self.now() < end):
+        await self._until(lambda: self.version > version, end)
+
+    async def current(self) -> None:
+        """Come back when what Consul says now is known. It is, while somebody asks and hears."""
+        if self._asking and self._current:
+            await anyio.lowlevel.checkpoint()
+            return
+        if not self._asking:
+            self._start_over()
+            if self.since is None:
+                self._due = 0.0
+        before = self._answers
+        await self._until(lambda: self._answers != before, None)
+
+    async def _until(self, known: Callable[[], bool], end: float | None) -> None:
+        """Ask, or wait along with who asks, until it is known, or until `end`."""
+        while not known() and (end is None or self.now() < end):
             if self._asking:
                 await self._wait_along(end)
             else:
-                await self._ask(lambda: self.version <= version, end)
-
-    async def current(self) -> None:
-        """Come back when what Consul says now is known. It is, while somebody asks."""
-        if self._asking and self.version:
-            return
-        before = self._answers
-        self.cursor.restart()
-        while self._answers == before:
-            if self._asking:
-                await self._wait_along(None)
-            else:
-                await self._ask(lambda: self._answers == before, None)
+                await self._ask(known, end)
 
     async def _wait_along(self, end: float | None) -> None:
-        if self._news is None:
-            self._news = anyio.Event()
+        news = self._news = self._news or _News()
         with anyio.move_on_after(None if end is None else end - self.now()):
-            await self._news.wait()
+            await news.event.wait()
+        if news.error is not None:
+            # One of their own: each who catches it adds to its traceback.
+            raise copy(news.error) from news.error.__cause__
 
-    async def _ask(self, unknown: Callable[[], bool], end: float | None) -> None:
-        """Ask until it is known, or until `end`."""
+    async def _ask(self, known: Callable[[], bool], end: float | None) -> None:
         if self.now() - self._left > _UNSEEN:
-            self.cursor.restart()
+            self._start_over()
+            self._refused = None
         self._asking = True
         self._hub.asking += 1
         try:
-            while unknown() and (end is None or self.now() < end):
+            while not known() and (end is None or self.now() < end):
                 await self._step(end)
+        except ConsulError as error:
+            # It would be the same for each of them.
+            self._tell(error)
+            raise
         finally:
             self._hub.asking -= 1
             self._asking = False
             self._left = self.now()
-            # There is news, or the turn is somebody else's.
-            if self._news is not None:
-                self._news.set()
-                self._news = None
+            self._tell()
+
+    def _tell(self, error: ConsulError | None = None) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            news.error = error
+            news.event.set()
+
+    def _start_over(self) -> None:
+        self.cursor.restart()
+        self._current = False
 
     async def _step(self, end: float | None) -> None:
+        """One read; or, where it is too early for it, a pause."""
+        if self._hub.closed:
+            raise ClientClosedError("this client is closed")
         cursor, started = self.cursor, self.now()
+        left = math.inf if end is None else max(end - started, 0.0)
+        if started < self._due:
+            await self._hub.rest(self._sleep, min(self._due - started, left))
+            return
         if started - self._fresh > _FRESH_AFTER:
             cursor.restart()
-        waits, wait, failure = cursor.waits, cursor.wait, None
+        waits, said = cursor.waits, cursor.meta
         if not waits:
             self._fresh = started
-        allowed = self._hub.share(wait if end is None else min(wait, max(end - started, 0.05)))
+        allowed = self._hub.share(min(self._wait, max(left, _SHORTEST_WAIT)))
         cursor.wait = allowed
         try:
             value = await self._read(cursor)
         except ConsulError as error:
-            failure = error
-        finally:
-            cursor.wait = wait
-        if failure is not None:
-            await self._endure(failure, started if waits else None)
+            self._start_over()
+            self._endure(error)
+            if waits and isinstance(error, _CUTS) and not isinstance(error, NoLeaderError):
+                self._learn_of_cuts(self.now() - started, allowed)
             return
+        except BaseException:
+            if cursor.meta is not said:
+                # A read of several requests: it has passed an answer that nobody has seen.
+                self._start_over()
+            raise
+        finally:
+            cursor.wait = self._wait
+        self._note(value, started, allowed if waits else 0.0)
+
+    def _note(self, value: T, started: float, allowed: float) -> None:
+        """Take note of an answer, for which Consul had so many seconds to wait."""
+        meta, every, now = self.cursor.meta, self._every, self.now()
         self.failures, self.since, self._refused = 0, None, None
-        self.answered = self.now()
-        if self._cut is not None and self.answered - started > self._cut:
+        if every is None and meta.index is None and meta.content_hash is None:
+            if value is not None:
+                raise InvalidRequestError(
+                    "this read cannot be watched: its answer has no index to wait beyond; "
+                    "c.poll asks again and again"
+                )
+            # What is not there may have no place in history to wait beyond.
+            every = _NOT_THERE
+        took, self.answered = now - started, now
+        if self._cut is not None and took > self._cut:
             # It was no rule.
             self._cut = None
         self._answers += 1
-        meta, every = cursor.meta, self._every
-        if every is None and meta.index is None and meta.content_hash is None and value is None:
-            # What is not there may have no place in history to wait beyond.
-            every = _NOT_THERE
-        if every is None and meta.index is None and meta.content_hash is None:
-            raise InvalidRequestError(
-                "this read cannot be watched: its answer has no index to wait beyond; "
-                "c.poll asks again and again"
-            )
-        self.breaks += cursor.resynchronised
-        if self.version == 0 or value != self._value:
+        self._current = True
+        self.breaks += self.cursor.resynchronised
+        news = self.version == 0 or value != self._value
+        if news:
             self._value = value
             self.version += 1
-        elif every is not None:
-            await self._sleep(every)
-        elif waits and self.answered - started < allowed:
+        if every is not None:
+            self._due = now + every
+        elif not news and took < allowed:
             # Woken without news: a neighbour changed, or the server ended the wait early.
-            await self._sleep(self._pace.pause(self.answered))
+            self._due = now + self._pace.pause(now)
+        self._tell()
 
-    async def _endure(self, error: ConsulError, waiting_since: float | None) -> None:
-        """Wait out an error that passes; raise any other."""
+    def _endure(self, error: ConsulError) -> None:
+        """Ask again later after an error that passes; raise any other."""
+        now = self.now()
         self.failures += 1
         if self.since is None:
-            self.since = self.now()
+            self.since = now
         if not self._passes(error):
             self.failures, self.since, self._refused = 0, None, None
             raise error
-        if waiting_since is not None:
-            self._learn_of_cuts(self.now() - waiting_since)
-        early = self.now() - self.since < _AT_FIRST
+        early = now - self.since < _AT_FIRST
         longest = _LONGEST_PAUSE_AT_FIRST if early else _LONGEST_PAUSE
         cap = min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 16), longest)
-        await self._sleep(self._dice() * cap)
+        self._due = now + self._dice() * cap
 
     def _passes(self, error: ConsulError) -> bool:
-        if isinstance(error, OverloadedError):
-            return self._hub.queue
         if not isinstance(error, PermissionDeniedError):
+            self._refused = None
+            if isinstance(error, OverloadedError):
+                return self._hub.queue
             return isinstance(error, _PASSING)
         if self._refused is None:
             self._refused = self.now()
             log.warning("a watch is refused, and asks again for %g s: %s", _REFUSAL_LASTS, error)
         return self.now() - self._refused < _REFUSAL_LASTS
 
-    def _learn_of_cuts(self, lasted: float) -> None:
+    def _learn_of_cuts(self, lasted: float, allowed: float) -> None:
         """Wait less than something between here and Consul allows, once it has shown it twice."""
         before, self._cut = self._cut, lasted
-        if lasted < _SHORTEST_CUT or lasted >= self.cursor.wait:
+        if lasted < _SHORTEST_CUT or lasted >= allowed:
             self._cut = None
         elif before is not None and abs(before - lasted) < 0.1 * lasted:
-            self.cursor.wait = 0.8 * lasted
-            log.info("long polls are cut after %.0f s: waiting %.0f s", lasted, self.cursor.wait)
+            self._wait = 0.8 * lasted
+            log.info("long polls are cut after %.0f s: waiting %.0f s", lasted, self._wait)
 
 
 class Hub:
@@ -254,7 +317,10 @@ class Hub:
         """How many topics are asked for at the moment."""
         self.queue = queue
         """Whether a topic without a place waits for one, rather than failing."""
+        self.closed = False
+        """Whether the client is; nothing is asked then."""
         self._places = places
+        self._resting: set[anyio.CancelScope] = set()
         self._topics: WeakValueDictionary[Hashable, Topic[object]] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -272,7 +338,22 @@ class Hub:
         if self._places is None or self.asking <= self._places:
             return wait
         # Half of what would just do: those that queue have no more time than those that wait.
-        return max(1.0, min(wait, 60.0) * self._places / self.asking / 2)
+        return min(wait, max(1.0, min(wait, 60.0) * self._places / self.asking / 2))
+
+    async def rest(self, sleep: Callable[[float], Awaitable[None]], pause: float) -> None:
+        """Sleep, but no longer than the client is open."""
+        with anyio.CancelScope() as scope:
+            self._resting.add(scope)
+            try:
+                await sleep(pause)
+            finally:
+                self._resting.discard(scope)
+
+    def close(self) -> None:
+        """Wake every topic that pauses; each then raises ClientClosedError."""
+        self.closed = True
+        for scope in self._resting:
+            scope.cancel()
 
 
 class _Pace:

@@ -12,10 +12,11 @@ import enum
 import inspect
 import math
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -239,6 +240,80 @@ class _Count:
             await self._empty.wait()
 
 
+# These three are no generators: a thousand watches are inside of them all the time, and a generator
+# takes ten times the memory.
+
+
+class _LongCall:
+    """A call that may take for ever, and can be sent off."""
+
+    __slots__ = ("_call", "_others", "_scope")
+
+    def __init__(self, others: set[anyio.CancelScope], call: Call) -> None:
+        self._others = others
+        self._call = call
+        self._scope = anyio.CancelScope()
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+        self._others.add(self._scope)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        self._others.discard(self._scope)
+        swallowed = self._scope.__exit__(kind, error, traceback)
+        if self._scope.cancelled_caught:
+            raise ClientClosedError("this client was closed", operation=self._call.operation)
+        return swallowed
+
+
+class _Told:
+    """What comes out of the layers, as an error of ours that says where it happened."""
+
+    __slots__ = ("_call", "_line")
+
+    def __init__(self, call: Call, line: Line) -> None:
+        self._call = call
+        self._line = line
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        call = self._call
+        if isinstance(error, httpx.TransportError):
+            raise _connection_error(call, self._line, error) from error
+        if isinstance(error, httpx.InvalidURL):
+            raise InvalidRequestError(
+                "path and parameters are too long for a URL", operation=call.operation
+            ) from None
+        if isinstance(error, ConsulError):
+            error.operation = error.operation or call.operation
+            if call.doubt and call.safety is not Safety.SAFE:
+                # Not sent this time, but an attempt before it may have been applied.
+                raise _unknown(call, str(error.args[0])) from error
+
+
+class _Following:
+    """Any error makes the cursor start over; a cancelled read leaves it where it is."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: Cursor | None) -> None:
+        self._cursor = cursor
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._cursor is not None and isinstance(error, ConsulError):
+            self._cursor.restart()
+
+
 @dataclass(slots=True)
 class Line:
     """What all views of a client share: the way to Consul, and who is on it."""
@@ -271,18 +346,7 @@ class Line:
         """Be on the line for one call. What may take for ever is sent off when the line closes."""
         if self.closed:
             raise ClientClosedError("this client is closed", operation=call.operation)
-        return self._long_call(call) if call.blocking or call.stream else self._calls
-
-    @contextmanager
-    def _long_call(self, call: Call) -> Iterator[None]:
-        with anyio.CancelScope() as scope:
-            self._long.add(scope)
-            try:
-                yield
-            finally:
-                self._long.discard(scope)
-        if scope.cancelled_caught:
-            raise ClientClosedError("this client was closed", operation=call.operation)
+        return _LongCall(self._long, call) if call.blocking or call.stream else self._calls
 
     async def aclose(self, grace: float) -> None:
         """
@@ -296,6 +360,7 @@ class Line:
                 self.closed = True
                 for scope in self._long:
                     scope.cancel()
+                self.hub.close()
                 with anyio.move_on_after(grace):
                     await self._calls.none_left()
         finally:
@@ -311,7 +376,15 @@ class Wire:
         self.line = line
         self.options = options
         self._params = {takes: self._view_params(takes) for takes in (Takes.READ, Takes.WRITE)}
-        self._timeouts = self._timeouts_for(0.0)
+        attempt = line.attempt_timeout
+        self._timeouts: dict[str, float | None] = {
+            "connect": line.connect_timeout,
+            "read": attempt,
+            "write": attempt,
+            "pool": attempt,
+        }
+        # What takes long is bounded by WholeBody, or as a whole: a second clock would tell nothing.
+        self._patient = self._timeouts | {"read": None}
         bounded = options.namespace is not None or options.partition is not None
         self._tenancy = self._check_tenancy if bounded and line.check_server else None
 
@@ -401,8 +474,8 @@ class Wire:
         data: frozenset[int] = frozenset(),
         ordered: bool = True,
     ) -> T:
-        with following(cursor):
-            answer = await self.ask(
+        def asked(wire: Wire, cursor: Cursor | None) -> Awaitable[Answer]:
+            return wire.ask(
                 *(operation, "GET", path, params),
                 safety=Safety.SAFE,
                 cursor=cursor,
@@ -411,19 +484,14 @@ class Wire:
                 local=local,
                 data=data,
             )
+
+        with following(cursor):
+            answer = await asked(self, cursor)
             if cursor is not None and ordered and self._must_confirm(cursor, answer, takes):
                 # Paced as the watch that reads, and without an index: it answers at once.
                 fresh = Cursor()
                 fresh.paced = True
-                answer = await self.using(consistency=Consistency.CONSISTENT).ask(
-                    *(operation, "GET", path, params),
-                    safety=Safety.SAFE,
-                    cursor=fresh,
-                    missing=missing,
-                    takes=takes,
-                    local=local,
-                    data=data,
-                )
+                answer = await asked(self.using(consistency=Consistency.CONSISTENT), fresh)
             value = decoded(answer)
             if cursor is not None:
                 cursor.advance(answer.meta, ordered=ordered)
@@ -451,39 +519,54 @@ class Wire:
 
         They are equal when it is the same method of the API, on equal views, with equal arguments.
         """
-        arguments = _arguments(read, args, kwargs)
-        if "cursor" in kwargs:
-            raise InvalidRequestError("a watch has a cursor of its own")
-        if "cursor" not in inspect.signature(read).parameters:
+        if "cursor" not in _signature(read).parameters:
             raise InvalidRequestError(
                 "this cannot be watched: it takes no cursor; c.poll follows it"
             )
-        wire = _wire_of(read) or self
 
-        def made() -> Topic[T]:
+        def topic(wire: Wire, *args: Any, **kwargs: Any) -> Topic[T]:
             return Topic(
                 lambda cursor: read(*args, **kwargs, cursor=cursor),
                 wait=wire.options.wait,
-                hub=self.line.hub,
+                hub=wire.line.hub,
             )
 
-        return Watch.of(self.line.hub.topic(_key(read, wire.options, arguments, None), made))
+        return self._follow(read, None, args, kwargs, topic)
 
     def poll(
         self, read: Callable[..., Awaitable[T]], every: float, *args: Any, **kwargs: Any
     ) -> Watch[T]:
         """Follow a read that cannot wait, by asking every so many seconds."""
-        arguments = _arguments(read, args, kwargs)
         every = seconds("every", every, setting="every", above_zero=True)
-        wire = _wire_of(read) or self
 
-        async def asked(_: Cursor) -> T:
-            return await read(*args, **kwargs)
+        def topic(wire: Wire, *args: Any, **kwargs: Any) -> Topic[T]:
+            return Topic(lambda _: read(*args, **kwargs), every=every, hub=wire.line.hub)
 
-        def made() -> Topic[T]:
-            return Topic(asked, every=every, hub=self.line.hub)
+        return self._follow(read, every, args, kwargs, topic)
 
-        return Watch.of(self.line.hub.topic(_key(read, wire.options, arguments, every), made))
+    def _follow(
+        self,
+        read: Callable[..., Awaitable[T]],
+        every: float | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        topic: Callable[..., Topic[T]],
+    ) -> Watch[T]:
+        try:
+            arguments = _signature(read).bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise InvalidRequestError(f"this cannot be called so: {error}") from None
+        if "cursor" in arguments:
+            raise InvalidRequestError("a watch has a cursor of its own")
+        # The client of the read, which need not be the one that watches.
+        ours = _wire_of(read)
+        wire = ours or self
+        # What a caller does to a list later is not what is followed.
+        args, kwargs = _copied(args), _copied(kwargs)
+        key: Hashable = object()
+        if ours is not None:
+            key = _key(read, wire.options, arguments, every) or key
+        return Watch.of(wire.line.hub.topic(key, lambda: topic(wire, *args, **kwargs)))
 
     # -- writes ------------------------------------------------------------------------------------
 
@@ -573,7 +656,7 @@ class Wire:
         call.data, call.unhurried = data, unhurried or isinstance(content, Upload)
         line = self.line
         query = query_string([*(params or ()), *self._params_for(takes), *_waiting(call, cursor)])
-        with line.occupied(call), self._told(call):
+        with line.occupied(call), _Told(call, line):
             response = await line.transport.handle_async_request(
                 self._request(call, method, path + query, content, content_type)
             )
@@ -610,7 +693,7 @@ class Wire:
         call.stream = call.unhurried = True
         query = query_string([*(params or ()), *self._params_for(takes)])
         with self.line.occupied(call):
-            with self._told(call):
+            with _Told(call, self.line):
                 request = self._request(call, "GET", path + query, b"", b"")
                 response = await self.line.transport.handle_async_request(request)
             if not 200 <= response.status_code < 300:
@@ -632,7 +715,7 @@ class Wire:
         content_type: bytes,
     ) -> httpx.Request:
         headers = self.line.headers
-        timeouts: dict[str, Any] = self._timeouts
+        timeouts = self._patient if call.unhurried or call.blocking else self._timeouts
         if method in ("PUT", "POST"):
             headers = [*headers, (b"Content-Type", content_type)]
         if isinstance(content, Upload):
@@ -640,11 +723,6 @@ class Wire:
         if call.stream:
             # Packing would hold back what is there already.
             headers = [(k, v) if k != b"Accept-Encoding" else (k, b"identity") for k, v in headers]
-        if call.unhurried:
-            # The call's own time-out is all there is.
-            timeouts = self._timeouts | {"read": None}
-        elif call.blocking:
-            timeouts = self._timeouts_for(call.hold)
         return httpx.Request(
             method,
             httpx.URL(self.line.base + target),
@@ -653,24 +731,6 @@ class Wire:
             stream=content if isinstance(content, Upload) else None,
             extensions={"timeout": timeouts, CARD: call},
         )
-
-    @contextmanager
-    def _told(self, call: Call) -> Iterator[None]:
-        """What comes out of the layers, as an error of ours that says where it happened."""
-        try:
-            yield
-        except httpx.TransportError as error:
-            raise _connection_error(call, self.line, error) from error
-        except httpx.InvalidURL:
-            raise InvalidRequestError(
-                "path and parameters are too long for a URL", operation=call.operation
-            ) from None
-        except ConsulError as error:
-            error.operation = error.operation or call.operation
-            if call.doubt and call.safety is not Safety.SAFE:
-                # Not sent this time, but an attempt before it may have been applied.
-                raise _unknown(call, str(error.args[0])) from error
-            raise
 
     # -- what the server can do --------------------------------------------------------------------
 
@@ -788,27 +848,13 @@ class Wire:
             params.append(("partition", options.partition))
         return params
 
-    def _timeouts_for(self, hold: float) -> dict[str, float]:
-        attempt = self.line.attempt_timeout
-        return {
-            "connect": self.line.connect_timeout,
-            "read": hold + attempt,
-            "write": attempt,
-            "pool": attempt,
-        }
 
-
-def _arguments(
-    read: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[str, Any], ...]:
-    """The arguments of a read by name, however they were given."""
-    if not callable(read):
-        raise InvalidRequestError("a watch takes a method and its arguments: c.kv.get, 'key'")
+def _signature(read: Callable[..., object]) -> inspect.Signature:
     try:
-        bound = inspect.signature(read).bind(*args, **kwargs)
-    except TypeError as error:
-        raise InvalidRequestError(f"this cannot be called so: {error}") from None
-    return tuple(sorted(bound.arguments.items()))
+        return inspect.signature(read)
+    except (TypeError, ValueError):
+        pass
+    raise InvalidRequestError("a watch takes a method and its arguments: c.kv.get, 'key'")
 
 
 def _wire_of(read: Callable[..., object]) -> Wire | None:
@@ -820,17 +866,15 @@ def _wire_of(read: Callable[..., object]) -> Wire | None:
 def _key(
     read: Callable[..., object],
     options: Options,
-    arguments: tuple[tuple[str, Any], ...],
+    arguments: dict[str, Any],
     every: float | None,
 ) -> Hashable:
-    """What makes two followers follow the same. What cannot be compared is followed alone."""
-    if _wire_of(read) is None:
-        return object()
-    key = (getattr(read, "__func__", None), options, _frozen(arguments), every)
+    """What makes two followers follow the same; None where that cannot be told."""
     try:
+        key = (getattr(read, "__func__", None), options, _frozen(arguments), every)
         hash(key)
     except TypeError:
-        return object()
+        return None
     return key
 
 
@@ -840,6 +884,17 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple((name, _frozen(one)) for name, one in sorted(value.items()))
     return value
+
+
+def _copied(value: T) -> T:
+    copied: Any = value
+    if isinstance(copied, dict):
+        copied = {name: _copied(one) for name, one in copied.items()}
+    elif isinstance(copied, list):
+        copied = [_copied(one) for one in copied]
+    elif type(copied) is tuple:
+        copied = tuple(_copied(one) for one in copied)
+    return cast(T, copied)
 
 
 _BOOL: Final = TypeAdapter[bool](StrictBool)
@@ -854,17 +909,11 @@ def _waiting(call: Call, cursor: Cursor | None) -> Params:
     return [("index", str(cursor.index)), wait]
 
 
-@contextmanager
-def following(cursor: Cursor | None) -> Iterator[None]:
+def following(cursor: Cursor | None) -> AbstractContextManager[None]:
     """Any error makes the cursor start over; a cancelled read leaves it where it is."""
     if cursor is not None and not isinstance(cursor, Cursor):
         raise InvalidRequestError(f"a cursor is a Cursor, not {type(cursor).__name__}")
-    try:
-        yield
-    except ConsulError:
-        if cursor is not None:
-            cursor.restart()
-        raise
+    return _Following(cursor)
 
 
 def _connection_error(call: Call, line: Line, error: httpx.TransportError) -> ConsulError:

@@ -109,10 +109,17 @@ def _by_key(value: Any, key: Callable[[Any], Hashable] | None) -> dict[Hashable,
     if value is None:
         return {}
     if isinstance(value, Mapping):
-        return dict(value)
-    if not isinstance(value, list):
-        return {(key or _identity)(value): value}
-    return {(key or _identity)(row): row for row in value}
+        if key is None:
+            return dict(value)
+        value = list(value.values())
+    rows = value if isinstance(value, list) else [value]
+    by_key = {(key or _identity)(row): row for row in rows}
+    if len(by_key) < len(rows):
+        raise InvalidRequestError(
+            "two rows are the same by what identifies them: give changes() a key function that "
+            "tells each from each"
+        )
+    return by_key
 
 
 def _identity(row: Any) -> Hashable:

@@ -122,9 +122,9 @@ class Cursor:
     """
     A place in Consul's history.
 
-    Pass one to any read: the first time it answers at once, and again with the same cursor it
-    waits until something may have changed, or `wait` seconds are over (at most 600; Consul adds up
-    to a sixteenth).
+    Pass one to a read that takes it: the first time that answers at once, and again with the same
+    cursor it waits until something may have changed, or `wait` seconds are over (at most 600;
+    Consul adds up to a sixteenth).
 
         cursor = Cursor()
         while True:
@@ -197,7 +197,8 @@ class Cursor:
             return
         if meta.index is None:
             # Not an endpoint that blocks, or a header we cannot read: the next read starts over.
-            self.index, self.moved, self.resynchronised = None, True, False
+            self.restart()
+            self.moved, self.resynchronised = True, False
             return
         # Blocking on 0 would not block at all: a busy loop.
         index = max(1, meta.index)
@@ -210,7 +211,7 @@ class Cursor:
 
     def restart(self) -> None:
         """
-        Forget the index, so that the next read answers at once.
+        Forget the place, so that the next read answers at once.
 
         Called after every failed read: an agent that comes back empty would keep an old, high
         index waiting.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import anyio
 
@@ -54,8 +55,9 @@ class Watch(Generic[T]):
     just restarted may otherwise seem to be empty.
 
     Watches of one client that follow the same read, with the same arguments, options and token,
-    share one query. Nothing runs between two steps: leaving the loop leaves nothing behind, and
-    cancelling the last step that waits closes its connection.
+    share one query; a list or a dict that is delivered is a copy of one's own. Nothing runs between
+    two steps: leaving the loop leaves nothing behind, and cancelling the last step that waits
+    closes its connection.
 
     `resynchronised` says whether the value delivered last came after a break in Consul's history
     (a restored snapshot, a wiped agent, another datacenter). `latest` is the value delivered last,
@@ -85,7 +87,7 @@ class Watch(Generic[T]):
         self._topic = topic
         self._version = 0
         self._breaks = topic.breaks
-        self._values: list[T] = []
+        self._last: tuple[T, T] | None = None
         self._quiet = quiet
         self._closed = False
         self._reading = False
@@ -120,7 +122,7 @@ class Watch(Generic[T]):
     @property
     def latest(self) -> T | None:
         """The value delivered last; None where there was none yet."""
-        return self._values[0] if self._values else None
+        return self._last[1] if self._last is not None else None
 
     @property
     def state(self) -> WatchState:
@@ -167,8 +169,8 @@ class Watch(Generic[T]):
         ones (`Added`), each in the order of their list.
 
         Rows are told apart by what identifies them (a key, a node, a node with a service's or a
-        check's id); `key` is a function that says it for other rows. A value that is no list is
-        one row; None is none.
+        check's id), those of a dict by their names; `key` is a function that says it for other
+        rows, and must tell each from each. Any other value is one row; None is none.
         """
         return Changes(self, key)
 
@@ -185,7 +187,7 @@ class Watch(Generic[T]):
 
     async def _next(self) -> T:
         topic = self._topic
-        if not self._values:
+        if self._last is None:
             # Others may have followed it, but long ago.
             await topic.current()
             return self._deliver()
@@ -194,7 +196,7 @@ class Watch(Generic[T]):
             if self._quiet is not None:
                 await self._settle(*self._quiet)
             # Between two looks it may have changed, and changed back.
-            if topic.value != self._values[0]:
+            if topic.value != self._last[0]:
                 return self._deliver()
             self._version = topic.version
 
@@ -209,7 +211,12 @@ class Watch(Generic[T]):
 
     def _deliver(self) -> T:
         topic = self._topic
-        self.resynchronised = topic.breaks != self._breaks
+        # Nothing can break before the first.
+        self.resynchronised = self._last is not None and topic.breaks != self._breaks
         self._version, self._breaks = topic.version, topic.breaks
-        self._values = [topic.value]
-        return topic.value
+        # Who sorts or empties what was delivered does so to no other follower.
+        mine: Any = topic.value
+        if isinstance(mine, (list, dict)):
+            mine = copy(mine)
+        self._last = (topic.value, mine)
+        return cast(T, mine)

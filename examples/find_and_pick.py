@@ -32,8 +32,8 @@ async def main() -> None:
         print("well:", sorted(entry.port for entry in found))
         print("picked one of them:", pick(found) in found)
 
-        for entry in entries:
-            await c.agent.deregister(entry.service.id)
+        for port in 8081, 8082, 8083:
+            await c.agent.deregister(f"{NAME}-{port}")
 
 
 anyio.run(main)

@@ -14,6 +14,11 @@ from tests.support.agents import Agent, Datacenters, clean_environment
 ROOT = Path(__file__).resolve().parents[1]
 
 WITH_AN_AGENT = {
+    "back_up_the_servers": """\
+        saved: what 1 server knows
+        whole: True
+        not whole: the snapshot is damaged: it ends before its end
+        """,
     "choose_your_layers": """\
         kv.put -> 200 (1 attempt)
         kv.delete -> 200 (1 attempt)
@@ -32,6 +37,22 @@ string as a number
         fresh: True
         stale: False
         """,
+    "find_and_pick": """\
+        well: [8081, 8083]
+        picked one of them: True
+        """,
+    "follow_instances": """\
+        at first: 0
+        new: examples-shop 8080
+        changed: 8080 is now 8081
+        gone: examples-shop
+        """,
+    "move_in_a_transaction": """\
+        moved: True
+        nothing was done: operation 0 failed
+        moved: False
+        there: {'examples/draft': 'hello again', 'examples/letter': 'hello'}
+        """,
     "put_and_get": """\
         bytes: b'{"open":8,"close":20}'
         json:  {'open': 8, 'close': 20}
@@ -39,6 +60,10 @@ string as a number
         listed: examples/shop/hours
         listed: examples/shop/name
         afterwards: None
+        """,
+    "register_with_heartbeats": """\
+        at first: critical
+        found: examples-shop at port 8080
         """,
     "watch_a_key": """\
         now: good morning
@@ -84,6 +109,7 @@ def test_an_example_prints_what_it_should_and_cleans_up(name: str, agent: Agent)
 
     assert printed.replace(agent.url, "ADDRESS") == dedent(WITH_AN_AGENT[name])
     assert agent.request("GET", "/v1/kv/examples/?keys").status == 404
+    assert b'"examples-' not in agent.request("GET", "/v1/agent/services").body
 
 
 @pytest.mark.parametrize("name", WITH_NONE)

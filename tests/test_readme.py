@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from textwrap import dedent
 from types import CodeType
@@ -63,7 +64,18 @@ def test_the_program_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
 
     eval(program, {})
 
-    assert capsys.readouterr().out == "v1\nit is v1\n"
+    assert capsys.readouterr().out == "web is at 127.0.0.1 8080\nv1\n"
+
+
+def test_every_part_of_the_api_is_in_the_readme() -> None:
+    parts = [
+        name
+        for name, attribute in vars(ConsulClient).items()
+        if isinstance(attribute, cached_property)
+    ]
+    row = re.compile(r"^\| \[`c\.(\w+)`\]\(docs/endpoints\.md#c(\w+)\) \| [^|]+ \|$", re.MULTILINE)
+
+    assert row.findall(README.read_text()) == [(part, part) for part in sorted(parts)]
 
 
 @each_page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ from consul_onex import (
     UnknownDatacenterError,
     Watch,
 )
+from consul_onex.changes import Added, Removed, Resync, Snapshot
+from consul_onex.transport import Datacenters, Limit
+from tests.support import fault_server
+from tests.support.fault_server import SILENCE, Seen, reply
+
+PAIR = b'[{"Key": "k", "Value": "djE="}]'
 
 
 class Clock:
@@ -160,7 +167,7 @@ async def test_the_pauses_after_errors_grow_to_two_seconds_and_after_half_a_minu
     assert clock.pauses == [0.25, 0.5, 1] + [2] * 15 + [10, 10]
 
 
-@pytest.mark.parametrize(("dice", "pauses"), [(0.0, [0, 0, 0]), (0.5, [0.125, 0.25, 0.5])])
+@pytest.mark.parametrize(("dice", "pauses"), [(0.0, []), (0.5, [0.125, 0.25, 0.5])])
 async def test_each_pause_is_drawn_at_random_up_to_its_bound(
     dice: float, pauses: Sequence[float]
 ) -> None:
@@ -200,8 +207,9 @@ async def test_the_failures_in_a_row_can_be_seen_while_they_last() -> None:
     clock = Clock()
     reads = Reads(clock, [*(ConsulConnectionError("refused") for _ in range(3)), Answer("a", 7)])
 
-    async def look(_: float) -> None:
+    async def look(seconds: float) -> None:
         seen.append(watch.failures)
+        await clock.sleep(seconds)
 
     watch = Watch(reads, now=clock.now, sleep=look, dice=lambda: 1.0)
     await anext(watch)
@@ -341,12 +349,12 @@ async def test_waking_for_nothing_is_slowed_to_once_a_second() -> None:
     await anext(watch)
     await anext(watch)
 
-    # Two at once, so that a neighbour now and then does not delay the news.
-    assert clock.pauses == [0, 0, 1, 1, 1]
+    # Two without a pause, so that a neighbour now and then does not delay the news.
+    assert clock.pauses == [1, 1, 1]
 
 
 async def test_the_two_free_wakes_come_back_with_time() -> None:
-    watch, clock, _ = followed(
+    watch, clock, reads = followed(
         Answer("a", 7),
         *(Answer("a", 8 + n) for n in range(3)),
         Answer("a", 11, took=20),
@@ -358,7 +366,8 @@ async def test_the_two_free_wakes_come_back_with_time() -> None:
     await anext(watch)
     await anext(watch)
 
-    assert clock.pauses == [0, 0, 1, 0, 0, 1]
+    assert clock.pauses == [1, 1]
+    assert reads.asked == [None, 7, 8, 9, 10, 11, 12, 13]
 
 
 async def test_a_wait_that_ended_by_itself_is_not_paced() -> None:
@@ -504,3 +513,83 @@ async def test_an_error_while_making_sure_is_waited_out_as_any_other() -> None:
     )
 
     assert await follow(agent) == [(b"red", False), (b"blue", False)]
+
+
+# -- what is between -------------------------------------------------------------------------------
+
+
+async def test_a_proxy_that_cuts_after_half_a_minute_is_asked_for_less() -> None:
+    clock = Clock()
+
+    def script(seen: Seen) -> fault_server.Answer:
+        wait = re.search(r"wait=(\d+)s", seen.target)
+        if wait is None:
+            return reply(body=PAIR, headers={"X-Consul-Index": "7"})
+        clock.time += min(int(wait[1]), 30)
+        if int(wait[1]) > 30:
+            return SILENCE
+        return reply(404, headers={"X-Consul-Index": "8"})
+
+    async with fault_server.fault_server(script) as server, ConsulClient(server.url) as c:
+        watch = Watch(lambda cursor: c.kv.get("k", cursor=cursor), now=clock.now, sleep=clock.sleep)
+        with anyio.fail_after(10):
+            pairs = [await anext(watch), await anext(watch)]
+
+    assert [pair is not None for pair in pairs] == [True, False]
+    assert [seen.target.partition("?")[2] for seen in server.requests] == [
+        "",
+        "index=7&wait=60s",
+        "",
+        "index=7&wait=60s",
+        "",
+        "index=7&wait=24s",
+    ]
+
+
+async def test_another_datacenter_takes_over_under_a_watch_and_hands_it_back() -> None:
+    down = False
+    moved = anyio.Event()
+
+    def home(seen: Seen) -> fault_server.Answer:
+        if down:
+            return SILENCE
+        if "index=" in seen.target:
+            return fault_server.Answer(hold=moved)
+        return reply(body=PAIR, headers={"X-Consul-Index": "700"})
+
+    def away(seen: Seen) -> fault_server.Answer:
+        if "index=" in seen.target:
+            return fault_server.Answer(hold=moved)
+        return reply(404, headers={"X-Consul-Index": "7"})
+
+    changes: list[object] = []
+    async with (
+        fault_server.fault_server(home) as one,
+        fault_server.fault_server(away) as other,
+        ConsulClient(
+            one.url, datacenter="dc1", layers=[Datacenters({"dc2": other.url}), Limit()]
+        ) as c,
+    ):
+        watch = c.using(failover=["dc2"]).kv.watch("k").changes()
+        with anyio.fail_after(20):
+            changes.append(await anext(watch))
+            async with anyio.create_task_group() as tasks:
+
+                async def follow() -> None:
+                    while len(changes) < 5:
+                        changes.append(await anext(watch))
+
+                tasks.start_soon(follow)
+                for takes_over, now_down in ((one, True), (other, False)):
+                    asked = len(takes_over.requests)
+                    await takes_over.wait_requests(max(asked, 2))
+                    down, now = now_down, moved
+                    moved = anyio.Event()
+                    now.set()
+                    while len(changes) < (3 if now_down else 5):
+                        await anyio.lowlevel.checkpoint()
+
+    assert [type(change) for change in changes] == [Snapshot, Resync, Removed, Resync, Added]
+    # No index of one history is ever sent to the other.
+    assert not any("index=700" in seen.target for seen in other.requests)
+    assert not any("index=7&" in seen.target for seen in one.requests)

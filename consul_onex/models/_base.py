@@ -49,6 +49,7 @@ __all__ = [
     "Secret",
     "Time",
     "named",
+    "of_peer",
     "rows_of",
     "wire_name",
 ]
@@ -215,6 +216,11 @@ def _unveiled(value: Any) -> Any:
 
 FreeForm = Annotated[dict[str, Any], PlainSerializer(_unveiled, when_used="json")]
 """What somebody else gives a meaning. A SecretStr in it is plain on the wire, as elsewhere."""
+
+
+def of_peer(peer: str | None, *names: str) -> tuple[str, ...]:
+    """What tells a row from others: names are unique within a cluster, so a peer's are told."""
+    return (peer, *names) if peer else names
 
 
 def rows_of(row: type[T]) -> TypeAdapter[list[T]]:

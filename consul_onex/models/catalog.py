@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ._base import Definition, Duration, Nanoseconds, Received, named
+from ._base import Definition, Duration, Nanoseconds, Received, named, of_peer
 from .service import (
     AgentService,
     Connect,
@@ -232,9 +232,9 @@ class CatalogService(Received):
     modify_index: int = 0
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What tells it from other instances: its node and its id there."""
-        return self.node, self.service_id
+    def identity(self) -> tuple[str, ...]:
+        """What tells it from other instances: its node and its id there, after its peer if any."""
+        return of_peer(self.peer_name, self.node, self.service_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

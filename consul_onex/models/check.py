@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self, TypedDict, Unpack
 from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
 from ..errors import InvalidRequestError
-from ._base import Definition, Duration, Received, Secret, named
+from ._base import Definition, Duration, Received, Secret, named, of_peer
 
 __all__ = ["Check", "CheckDefinition", "CheckOptions", "HealthCheck", "aggregated"]
 
@@ -377,9 +377,9 @@ class HealthCheck(Received):
     modify_index: int = 0
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What tells it from other checks: its node and its id."""
-        return self.node, self.check_id
+    def identity(self) -> tuple[str, ...]:
+        """What tells it from other checks: its node and its id, after its peer if any."""
+        return of_peer(self.peer_name, self.node, self.check_id)
 
 
 _NODE_MAINTENANCE: Final = "_node_maintenance"

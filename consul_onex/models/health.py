@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ._base import Received
+from ._base import Received, of_peer
 from .catalog import Node
 from .check import HealthCheck, aggregated
 from .service import AgentService
@@ -31,9 +31,9 @@ class ServiceEntry(Received):
     remote: Annotated[bool, BeforeValidator(lambda _: False), Field(exclude=True)] = False
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What tells it from other instances: its node and its id there."""
-        return self.node.node, self.service.id
+    def identity(self) -> tuple[str, ...]:
+        """What tells it from other instances: its node and its id there, after its peer if any."""
+        return of_peer(self.service.peer_name, self.node.node, self.service.id)
 
     @property
     def address(self) -> str:

@@ -144,9 +144,10 @@ class LimitTransport(httpx.AsyncBaseTransport):
         places = self._places_for(call)
         call.queued = True
         patient = call.blocking and call.paced and self._limit.queue_watches
-        if not await places.take(self._limit.max_wait + (call.hold if patient else 0.0)):
+        within = self._limit.max_wait + (call.hold if patient else 0.0)
+        if not await places.take(within):
             raise OverloadedError(
-                f"not sent: no place became free within {self._limit.max_wait:g} s; "
+                f"not sent: no place became free within {within:g} s; "
                 f"raise Limit.{_kind(call)}, or call less at once",
                 operation=call.operation,
             )
