@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from consul_onex import ConsulClient, Watch
+from consul_onex import CatalogRegistration, ConsulClient, Watch
 from consul_onex.changes import Added, Changed, Removed, Resync, Snapshot
 from consul_onex.models.check import Check
 from consul_onex.models.service import ServiceRegistration
@@ -59,6 +59,17 @@ def topics(c: ConsulClient, name: str) -> dict[str, Topic]:
             tags = [dice.choice(["a", "b"])]
             await c.agent.register(ServiceRegistration(name=one, tags=tags))
 
+    async def move(dice: random.Random) -> None:
+        one = f"{name}-{dice.randrange(3)}"
+        if dice.random() < 0.3:
+            await c.catalog.deregister(one)
+        else:
+            address = f"10.0.0.{dice.randrange(1, 5)}"
+            await c.catalog.register(CatalogRegistration(node=one, address=address))
+
+    async def move_end() -> None:
+        await c.catalog.register(CatalogRegistration(node=f"{name}-end", address="10.0.0.9"))
+
     async def fire(dice: random.Random) -> None:
         await c.event.fire(name, str(dice.randrange(99)))
 
@@ -89,6 +100,7 @@ def topics(c: ConsulClient, name: str) -> dict[str, Topic]:
             c.watch(c.health.state, "passing"), lambda: c.health.state("passing"), turn, turn_end
         ),
         "services": Topic(c.watch(c.catalog.services), c.catalog.services, register, register_end),
+        "nodes": Topic(c.watch(c.catalog.nodes), c.catalog.nodes, move, move_end),
         "events": Topic(
             c.watch(c.event.list, name=name), lambda: c.event.list(name=name), fire, fire_end
         ),
@@ -97,7 +109,7 @@ def topics(c: ConsulClient, name: str) -> dict[str, Topic]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["key", "prefix", "health of a service", "checks by state", "services", "events"],
+    ["key", "prefix", "health of a service", "checks by state", "services", "nodes", "events"],
 )
 async def test_after_a_hundred_writes_a_watch_has_what_a_read_has(
     c: ConsulClient, kind: str
@@ -139,6 +151,9 @@ async def test_after_a_hundred_writes_a_watch_has_what_a_read_has(
     for service in await c.agent.services():
         if service.startswith(name):
             await c.agent.deregister(service)
+    for node in await c.catalog.nodes():
+        if node.node.startswith(name):
+            await c.catalog.deregister(node.node)
 
 
 async def test_changes_replayed_are_what_a_read_has(c: ConsulClient) -> None:
