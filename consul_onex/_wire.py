@@ -383,8 +383,6 @@ class Wire:
             "write": attempt,
             "pool": attempt,
         }
-        # What takes long is bounded by WholeBody, or as a whole: a second clock would tell nothing.
-        self._patient = self._timeouts | {"read": None}
         bounded = options.namespace is not None or options.partition is not None
         self._tenancy = self._check_tenancy if bounded and line.check_server else None
 
@@ -715,7 +713,11 @@ class Wire:
         content_type: bytes,
     ) -> httpx.Request:
         headers = self.line.headers
-        timeouts = self._patient if call.unhurried or call.blocking else self._timeouts
+        timeouts = self._timeouts
+        if call.unhurried:
+            timeouts = timeouts | {"read": None}
+        elif call.blocking:
+            timeouts = timeouts | {"read": call.hold + self.line.attempt_timeout}
         if method in ("PUT", "POST"):
             headers = [*headers, (b"Content-Type", content_type)]
         if isinstance(content, Upload):
