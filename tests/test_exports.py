@@ -105,6 +105,15 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         consul_onex.Consul  # type: ignore[attr-defined]  # noqa: B018
 
 
+def test_a_model_that_is_not_there_is_an_attribute_error() -> None:
+    from consul_onex import models
+
+    with pytest.raises(
+        AttributeError, match=r"module 'consul_onex\.models' has no attribute 'Nod'"
+    ):
+        models.Nod  # type: ignore[attr-defined]  # noqa: B018
+
+
 def documented(file: Path) -> Iterator[tuple[str, ast.AST, str | None]]:
     """Every public class, function and method that a file exports, with its docstring."""
     for node in ast.parse(file.read_text("utf-8")).body:

@@ -313,3 +313,8 @@ def test_a_wait_without_end_is_refused(max_wait: float) -> None:
         Limit(max_wait=max_wait)
 
     assert caught.value.setting == "limit_max_wait"
+
+
+def test_whether_watches_queue_is_true_or_false() -> None:
+    with pytest.raises(ConfigurationError, match=r"Limit\.queue_watches must be True or False"):
+        Limit(queue_watches="no")  # type: ignore[arg-type]
