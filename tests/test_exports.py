@@ -105,6 +105,17 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         consul_onex.Consul  # type: ignore[attr-defined]  # noqa: B018
 
 
+def test_every_model_is_at_the_door_of_the_models() -> None:
+    from consul_onex import models
+
+    rooms = [name for name in PUBLIC if name.count(".") == 2 and ".models." in name]
+    homes = {name: room for room in rooms for name in importlib.import_module(room).__all__}
+
+    assert set(models.__all__) == homes.keys()
+    for name, room in homes.items():
+        assert getattr(models, name) is getattr(importlib.import_module(room), name)
+
+
 def test_a_model_that_is_not_there_is_an_attribute_error() -> None:
     from consul_onex import models
 
