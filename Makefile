@@ -48,7 +48,8 @@ examples: .venv/.dev consul  ## the examples and the code in the pages, against 
 endpoints: .venv/.dev  ## write docs/endpoints.md anew, from the docstrings
 	@$(BIN)/python -m tests.endpoints
 
-bench: .venv/.dev consul  ## how fast, beside plain httpx; about a minute
+bench: .venv/.dev consul  ## how fast, beside plain httpx and py-consul; three minutes
+	@$(PIP) install --group bench || true
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 package: .venv/.dev consul  ## build, install the wheel in an empty environment, run it there

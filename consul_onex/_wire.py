@@ -15,6 +15,7 @@ import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -376,13 +377,6 @@ class Wire:
         self.line = line
         self.options = options
         self._params = {takes: self._view_params(takes) for takes in (Takes.READ, Takes.WRITE)}
-        attempt = line.attempt_timeout
-        self._timeouts: dict[str, float | None] = {
-            "connect": line.connect_timeout,
-            "read": attempt,
-            "write": attempt,
-            "pool": attempt,
-        }
         bounded = options.namespace is not None or options.partition is not None
         self._tenancy = self._check_tenancy if bounded and line.check_server else None
 
@@ -472,28 +466,41 @@ class Wire:
         data: frozenset[int] = frozenset(),
         ordered: bool = True,
     ) -> T:
-        def asked(wire: Wire, cursor: Cursor | None) -> Awaitable[Answer]:
-            return wire.ask(
-                *(operation, "GET", path, params),
-                safety=Safety.SAFE,
-                cursor=cursor,
-                missing=missing,
-                takes=takes,
-                local=local,
-                data=data,
-            )
-
+        what = (operation, path, params, missing, takes, local, data)
         with following(cursor):
-            answer = await asked(self, cursor)
+            answer = await self.get(cursor, *what)
             if cursor is not None and ordered and self._must_confirm(cursor, answer, takes):
                 # Paced as the watch that reads, and without an index: it answers at once.
                 fresh = Cursor()
                 fresh.paced = True
-                answer = await asked(self.using(consistency=Consistency.CONSISTENT), fresh)
+                consistent = self.using(consistency=Consistency.CONSISTENT)
+                answer = await consistent.get(fresh, *what)
             value = decoded(answer)
             if cursor is not None:
                 cursor.advance(answer.meta, ordered=ordered)
             return value
+
+    def get(
+        self,
+        cursor: Cursor | None,
+        operation: str,
+        path: str,
+        params: Params | None,
+        missing: bool | str,
+        takes: Takes,
+        local: bool,
+        data: frozenset[int],
+    ) -> Awaitable[Answer]:
+        """Ask for it in this view."""
+        return self.ask(
+            *(operation, "GET", path, params),
+            safety=Safety.SAFE,
+            cursor=cursor,
+            missing=missing,
+            takes=takes,
+            local=local,
+            data=data,
+        )
 
     def _must_confirm(self, cursor: Cursor, answer: Answer, takes: Takes) -> bool:
         """
@@ -713,11 +720,9 @@ class Wire:
         content_type: bytes,
     ) -> httpx.Request:
         headers = self.line.headers
-        timeouts = self._timeouts
-        if call.unhurried:
-            timeouts = timeouts | {"read": None}
-        elif call.blocking:
-            timeouts = timeouts | {"read": call.hold + self.line.attempt_timeout}
+        timeouts: dict[str, Any] = _timeouts(
+            self.line.connect_timeout, self.line.attempt_timeout, call.hold
+        )
         if method in ("PUT", "POST"):
             headers = [*headers, (b"Content-Type", content_type)]
         if isinstance(content, Upload):
@@ -725,6 +730,9 @@ class Wire:
         if call.stream:
             # Packing would hold back what is there already.
             headers = [(k, v) if k != b"Accept-Encoding" else (k, b"identity") for k, v in headers]
+        if call.unhurried:
+            # The call's own time-out is all there is.
+            timeouts = timeouts | {"read": None}
         return httpx.Request(
             method,
             httpx.URL(self.line.base + target),
@@ -849,6 +857,12 @@ class Wire:
         if options.partition is not None and Takes.PARTITION in takes:
             params.append(("partition", options.partition))
         return params
+
+
+@lru_cache
+def _timeouts(connect: float, attempt: float, hold: float) -> dict[str, float]:
+    """Those of one attempt: many have the same, which is not to be changed."""
+    return {"connect": connect, "read": hold + attempt, "write": attempt, "pool": attempt}
 
 
 def _signature(read: Callable[..., object]) -> inspect.Signature:

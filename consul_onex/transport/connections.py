@@ -265,7 +265,8 @@ class _Outgoing:
     """
 
     def __init__(self, body: httpx.ByteStream) -> None:
-        self._parts = iter(body)
+        # A generator, which the body's own would be, is large for one that waits with its request.
+        self._parts = iter(tuple(body))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -1,4 +1,4 @@
-"""The measurements: numbers out, nothing printed."""
+"""The measurements of calls and of imports: numbers out, nothing printed."""
 
 import random
 import resource
@@ -8,15 +8,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import anyio
 
-from consul_onex import ConsulClient
-from tests.bench.contestants import REFERENCE, Contestant, Operation, httpx_client
-from tests.support.agents import Agent
-
-ONEX = "consul_onex"
+from tests.bench.contestants import ONEX, REFERENCE, Contestant, Operation
 
 # httpx loads httpcore with its first client, and so has it, too.
 IMPORTS = {
@@ -24,40 +19,35 @@ IMPORTS = {
     REFERENCE: "import anyio, httpcore, httpx; from pydantic import BaseModel, TypeAdapter",
 }
 
-
-@dataclass(frozen=True)
-class Sample:
-    """Seconds for one call."""
-
-    cpu: float
-    wall: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """Medians over the rounds: of the times, and of their ratios to the reference's."""
-
-    what: str
-    name: str
-    cpu_ratio: float
-    wall_ratio: float
-    cpu: float
-    wall: float
-
+Sample = Mapping[str, float]
+"""What one contestant took in one round, by the name of the column: seconds, or bytes."""
 
 Samples = Mapping[str, list[Sample]]
 
 
-def compared(what: str, samples: Samples) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Result:
+    """What one contestant took, and its ratios to what the reference did."""
+
+    what: str
+    name: str
+    ratios: Sample
+    values: Sample
+
+
+def compared(what: str, samples: Samples, *, besides: Sequence[str] = ()) -> Iterator[Result]:
+    """Medians over the rounds. There is no ratio of the columns `besides`."""
     for name, own in samples.items():
         pairs = list(zip(own, samples[REFERENCE], strict=True))
         yield Result(
             what,
             name,
-            cpu_ratio=statistics.median(one.cpu / other.cpu for one, other in pairs),
-            wall_ratio=statistics.median(one.wall / other.wall for one, other in pairs),
-            cpu=statistics.median(one.cpu for one in own),
-            wall=statistics.median(one.wall for one in own),
+            ratios={
+                column: statistics.median(one[column] / other[column] for one, other in pairs)
+                for column in own[0]
+                if column not in besides
+            },
+            values={column: statistics.median(one[column] for one in own) for column in own[0]},
         )
 
 
@@ -96,57 +86,12 @@ async def burst(operation: Operation, level: int, seconds: float) -> Sample:
     async with anyio.create_task_group() as tg:
         for _ in range(level):
             tg.start_soon(caller)
-    return Sample((cpu() - before) / done, (time.perf_counter() - started) / done)
+    return {"CPU": (cpu() - before) / done, "time": (time.perf_counter() - started) / done}
 
 
 def cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-# -- watches --------------------------------------------------------------------------------------
-
-
-async def wakes(agent: Agent, *, rounds: int) -> list[Result]:
-    """From sending a write until whoever waits for it has the new value."""
-    samples: Samples = {ONEX: [], REFERENCE: []}
-    async with ConsulClient(agent.url) as c, httpx_client(agent) as http:
-        watch, index = c.kv.watch(f"bench/{ONEX}"), "0"
-
-        async def follow() -> None:
-            await anext(watch)
-
-        async def read() -> None:
-            nonlocal index
-            response = await http.get(f"/v1/kv/bench/{REFERENCE}?index={index}&wait=60s")
-            index = response.headers["X-Consul-Index"]
-            response.json()
-
-        for number in range(rounds + 1):
-            for name, wait in ((ONEX, follow), (REFERENCE, read)):
-                write = partial(http.put, f"/v1/kv/bench/{name}", content=f"{number}")
-                if number:
-                    samples[name].append(await wake(wait, write))
-                else:  # both begin with what is there
-                    await write()
-                    await wait()
-    return list(compared("wake-up of a watch", samples))
-
-
-async def wake(wait: Operation, write: Operation) -> Sample:
-    before = started = woken = 0.0
-
-    async def waiter() -> None:
-        nonlocal woken
-        await wait()
-        woken = time.perf_counter()
-
-    async with anyio.create_task_group() as tg:
-        tg.start_soon(waiter)
-        await anyio.sleep(0.02)  # until it waits at the server
-        before, started = cpu(), time.perf_counter()
-        await write()
-    return Sample(cpu() - before, woken - started)
 
 
 # -- start ----------------------------------------------------------------------------------------
@@ -170,4 +115,5 @@ def imported(statement: str) -> Sample:
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Sample(*map(float, done.stdout.split()))
+    cpu_time, wall_time = map(float, done.stdout.split())
+    return {"CPU": cpu_time, "time": wall_time}

@@ -1,0 +1,75 @@
+"""
+Hold many watches open, and say what they cost: `python -m tests.bench.hold NAME URL COUNT WAIT`.
+
+In a process of its own: memory that another contestant has given back would be used once more, and
+not be seen.
+"""
+
+import gc
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import anyio
+
+from tests.bench.contestants import KNOWN, Setting
+from tests.bench.measure import Sample, cpu
+from tests.bench.watches import TURN, Followed
+
+STATM = Path("/proc/self/statm")
+
+
+async def hold(name: str, setting: Setting, watches: int) -> Sample:
+    """
+    Memory and connections once all wait; then CPU per second, while each query is asked anew.
+
+    One watch is open before: what comes with it, like code that runs first, is not for each.
+    """
+    sample: Sample = {}
+    async with KNOWN[name](setting) as one, anyio.create_task_group() as tg:
+        group = Followed(one, watches)
+        first, *others = group.keys
+        tg.start_soon(group.run, first)
+        await settled(group, 1)
+        memory, files = resident(), open_files()
+        for key in others:
+            tg.start_soon(group.run, key)
+        await settled(group, watches)
+        memory, files = resident() - memory, open_files() - files + 1
+
+        used, started = cpu(), time.perf_counter()
+        await anyio.sleep(TURN)
+        used, took = cpu() - used, time.perf_counter() - started
+        sample = {"memory": memory / len(others), "CPU/s": used / took, "connections": files}
+        tg.cancel_scope.cancel()
+    return sample
+
+
+async def settled(group: Followed, watches: int) -> None:
+    await group.beyond(watches - 1)
+    await anyio.sleep(0.5)  # until they wait at the server
+    gc.collect()
+
+
+def resident() -> int:
+    """Bytes; where the system does not say how many there are, the most there ever were."""
+    if STATM.exists():
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def open_files() -> int:
+    return len([*Path("/dev/fd").iterdir()])
+
+
+def main(name: str, url: str, count: str, wait: str) -> None:
+    # Room for what is open besides.
+    setting = Setting(url, connections=int(count) + 10, wait=int(wait))
+    print(json.dumps(anyio.run(hold, name, setting, int(count))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
