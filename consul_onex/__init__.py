@@ -8,6 +8,7 @@ A native-async, fully typed client for HashiCorp Consul, on asyncio and trio.
 
 The house, floor by floor; each looks down only:
 
+    recipes/                  what people build with it: locks, semaphores, elections
     client, settings          the front door: ConsulClient, ConsulSettings
     api/                      Consul's API, one file per endpoint prefix: c.kv, c.agent ...
     transport/ | _wire        two wings: the layers of resilience, and one call out and one answer
@@ -46,10 +47,14 @@ from .errors import (
     ConsulStatusError,
     ConsulTimeoutError,
     DecodeError,
+    FencedError,
     InsecureTransportWarning,
     InvalidKeyError,
     InvalidRequestError,
     InvalidSessionError,
+    LockConflictError,
+    LockLostError,
+    LockTimeoutError,
     NoLeaderError,
     NotFoundError,
     OperationError,
@@ -59,6 +64,7 @@ from .errors import (
     PermissionDeniedError,
     RateLimitedError,
     ServerError,
+    SessionLostError,
     TransactionError,
     UnknownCheckError,
     UnknownDatacenterError,
@@ -121,6 +127,7 @@ __all__ = [
     "ConsulTimeoutError",
     "Cursor",
     "DecodeError",
+    "FencedError",
     "HealthCheck",
     "InsecureTransportWarning",
     "Intention",
@@ -128,6 +135,9 @@ __all__ = [
     "InvalidRequestError",
     "InvalidSessionError",
     "KVPair",
+    "LockConflictError",
+    "LockLostError",
+    "LockTimeoutError",
     "NoLeaderError",
     "Node",
     "NotFoundError",
@@ -149,6 +159,7 @@ __all__ = [
     "ServiceEntry",
     "ServiceRegistration",
     "SessionEntry",
+    "SessionLostError",
     "Snapshot",
     "SnapshotInfo",
     "Statistics",

@@ -25,6 +25,11 @@ What can go wrong, as one tree.
         ServerError                 5xx
           NoLeaderError             the cluster has no leader at the moment
       DecodeError                   the answer is not what the endpoint promises
+      SessionLostError              a session that was kept is over, or may be by now
+      LockLostError                 what was held is held no more, or may not be
+        FencedError                 ... so a write was refused, and nothing was written
+      LockTimeoutError              not acquired within the time allowed
+      LockConflictError             the key is used for something else
 
 Errors carry facts as fields. They never hold a token, a value, a request or a response; where
 httpx raised something first, it is the `__cause__`.
@@ -44,10 +49,14 @@ __all__ = [
     "ConsulStatusError",
     "ConsulTimeoutError",
     "DecodeError",
+    "FencedError",
     "InsecureTransportWarning",
     "InvalidKeyError",
     "InvalidRequestError",
     "InvalidSessionError",
+    "LockConflictError",
+    "LockLostError",
+    "LockTimeoutError",
     "NoLeaderError",
     "NotFoundError",
     "OperationError",
@@ -57,6 +66,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitedError",
     "ServerError",
+    "SessionLostError",
     "TransactionError",
     "UnknownCheckError",
     "UnknownDatacenterError",
@@ -246,6 +256,60 @@ class DecodeError(ConsulError):
 
     Where it was the answer to a write, that may have been applied.
     """
+
+
+class SessionLostError(ConsulError):
+    """
+    A session that was kept is over, or may be by now: it could not be renewed in time.
+
+    `session` is its id. What it held may be held by somebody else.
+    """
+
+    def __init__(
+        self, message: str = "", *, session: str = "", operation: str | None = None
+    ) -> None:
+        super().__init__(message, operation=operation)
+        self.session = session
+
+
+class LockLostError(ConsulError):
+    """
+    A lock, a place in a semaphore or a leadership is held no more, or may not be.
+
+    `key` is the key that shows it. The block in which it was held was cancelled.
+    """
+
+    def __init__(self, message: str = "", *, key: str = "", operation: str | None = None) -> None:
+        super().__init__(message, operation=operation)
+        self.key = key
+
+
+class FencedError(LockLostError):
+    """A write that only the holder may do was refused: nothing was written."""
+
+
+class LockTimeoutError(ConsulError):
+    """
+    A lock, a place in a semaphore or a leadership was not free within the time allowed.
+
+    `key` is the key that shows it.
+    """
+
+    def __init__(self, message: str = "", *, key: str = "", operation: str | None = None) -> None:
+        super().__init__(message, operation=operation)
+        self.key = key
+
+
+class LockConflictError(ConsulError):
+    """
+    A key is no lock, or not of this semaphore: somebody uses it for something else.
+
+    `key` is that key.
+    """
+
+    def __init__(self, message: str = "", *, key: str = "", operation: str | None = None) -> None:
+        super().__init__(message, operation=operation)
+        self.key = key
 
 
 class InsecureTransportWarning(UserWarning):
