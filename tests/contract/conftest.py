@@ -1,8 +1,15 @@
-"""A client on a plain agent, a place of one's own in its store, and a look at what is sent."""
+"""
+A client on a plain agent, a place of one's own in its store, and a look at what is sent.
+
+The tests of the modules in `ON_BOTH` run twice, on a real agent and on the fake one: what they say
+of one is true of the other. That holds for those that know their agent only through `c` and
+`observed`; a test that takes `agent` itself, or another of the real ones, means the real one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 from uuid import uuid4
 
 import anyio
@@ -10,25 +17,95 @@ import httpx
 import pytest
 
 from consul_onex import ConsulClient
+from consul_onex.testing import FakeAgent
 from consul_onex.transport import Connections
-from tests.support.agents import Agent
 
 NewSession = Callable[..., Awaitable[str]]
 """Creates a session with these options, and returns its id."""
 
 
-class Recorder(httpx.AsyncBaseTransport):
-    """The sockets of a client, and what went out on them."""
+ON_BOTH: Final = {
+    "test_kv",
+    "test_kv_keys",
+    "test_sessions_and_locks",
+    "test_session",
+    "test_status_and_catalog",
+    "test_cursor",
+    "test_views",
+    "test_request",
+    "test_watch",
+    "test_txn",
+    "test_agent_services",
+    "test_agent_checks",
+    "test_health",
+    "test_catalog",
+    "test_watch_topics",
+}
 
-    def __init__(self) -> None:
+# Taken by tests that are about these very agents.
+REAL: Final = {"agent", "fresh_agent", "acl_agent", "datacenters", "cluster", "own"}
+
+# Parts of the names of tests that the fake cannot pass, and why.
+LACKS: Final = {
+    "a_sidecar_is_registered_along": "no mesh",
+    "a_proxy_and_what_it_makes_reachable": "no mesh",
+    "kind='mesh-gateway'": "no mesh",
+    "the_gateways_before_a_service": "no mesh",
+    "the_services_of_gateways": "no mesh",
+    "fake-missing config entry": "no config entries",
+    "fake-events": "no events",
+}
+LACKS_FIXTURES: Final = {"new_node": "no transactions on nodes, services and checks"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = set(metafunc.fixturenames)
+    module = metafunc.definition.path.stem
+    if "agent_kind" in names and module in ON_BOTH and not names & REAL:
+        metafunc.parametrize("agent_kind", ["real", "fake"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what the fake has not got."""
+    items[:] = [item for item in items if "-fake" not in item.nodeid or not _is_lacking(item)]
+
+
+def _is_lacking(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return any(part in item.nodeid for part in LACKS) or any(f in fixtures for f in LACKS_FIXTURES)
+
+
+@pytest.fixture
+def agent_kind() -> str:
+    """Which kind of agent a test has."""
+    return "real"
+
+
+@pytest.fixture
+def fake(agent_kind: str) -> FakeAgent | None:
+    """The agent of one test, where it is not a real one."""
+    return FakeAgent() if agent_kind == "fake" else None
+
+
+@pytest.fixture
+def address(fake: FakeAgent | None, request: pytest.FixtureRequest) -> str:
+    """Where the agent of this test is."""
+    return "http://fake:8500" if fake else str(request.getfixturevalue("agent").url)
+
+
+class Recorder(httpx.AsyncBaseTransport):
+    """What is below a client, and what went out to it."""
+
+    def __init__(self, fake: FakeAgent | None = None) -> None:
         self.connections = Connections()
+        self._fake = fake
         self.requests: list[httpx.Request] = []
         self._news = anyio.Event()
 
     @property
     def active(self) -> int:
         """Connections on which an answer is being waited for."""
-        return self.connections.statistics().active
+        return self._fake.active if self._fake else self.connections.statistics().active
 
     @property
     def blocking(self) -> list[httpx.Request]:
@@ -49,16 +126,16 @@ class Recorder(httpx.AsyncBaseTransport):
         self.requests.append(request)
         self._news.set()
         self._news = anyio.Event()
-        return await self.connections.handle_async_request(request)
+        return await (self._fake or self.connections).handle_async_request(request)
 
     async def aclose(self) -> None:
-        await self.connections.aclose()
+        await (self._fake or self.connections).aclose()
 
 
 @pytest.fixture
-async def c(agent: Agent) -> AsyncIterator[ConsulClient]:
-    """A client of the shared agent, as a newcomer would make it."""
-    async with ConsulClient(agent.url) as client:
+async def c(address: str, fake: FakeAgent | None) -> AsyncIterator[ConsulClient]:
+    """A client of the agent, as a newcomer would make it."""
+    async with ConsulClient(address, transport=fake) as client:
         yield client
 
 
@@ -71,14 +148,14 @@ async def prefix(c: ConsulClient) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def recorder() -> Recorder:
-    return Recorder()
+async def recorder(fake: FakeAgent | None) -> Recorder:
+    return Recorder(fake)
 
 
 @pytest.fixture
-async def observed(agent: Agent, recorder: Recorder) -> AsyncIterator[ConsulClient]:
+async def observed(address: str, recorder: Recorder) -> AsyncIterator[ConsulClient]:
     """A client of the same agent whose requests `recorder` has seen."""
-    async with ConsulClient(agent.url, transport=recorder) as client:
+    async with ConsulClient(address, transport=recorder) as client:
         yield client
 
 

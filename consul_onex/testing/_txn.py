@@ -1,0 +1,245 @@
+"""Transactions: many writes and reads, or none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import _kv
+from ._go import GoError, quoted
+from ._http import Answer, Asked, Options, RefusedError, Router, options_of
+from ._kv import MOST_BYTES, row_of
+from ._server import Server
+from ._shape import ANY, BYTES, STRING, UINT, list_of, struct, text_of
+from ._state import Pair, State
+
+__all__ = ["Txn"]
+
+_MOST_OPERATIONS: Final = 64
+
+_OPERATIONS: Final = list_of(
+    struct(
+        "TxnOp",
+        {
+            "KV": struct(
+                "KVTxnOp",
+                {
+                    "Verb": text_of("api.KVOp"),
+                    "Key": STRING,
+                    "Value": BYTES,
+                    "Flags": UINT,
+                    "Index": UINT,
+                    "Session": STRING,
+                    "Namespace": STRING,
+                },
+                wanted="api.KVTxnOp",
+            ),
+            "Node": ANY,
+            "Service": ANY,
+            "Check": ANY,
+        },
+    ),
+    "api.TxnOps",
+)
+
+_WRITES: Final = {"set", "delete", "delete-cas", "delete-tree", "cas", "lock", "unlock"}
+
+
+class Txn:
+    """`/v1/txn`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def open(self, router: Router) -> None:
+        router.add("PUT", "/v1/txn", self.commit)
+
+    async def commit(self, asked: Asked) -> Answer:
+        options = options_of(asked)
+        asked.refuse_larger(MOST_BYTES, "txn_max_req_len")
+        sent = asked.parsed(_OPERATIONS, "Failed to parse body: ") or []
+        if len(sent) > _MOST_OPERATIONS:
+            said = f"Transaction contains too many operations ({len(sent)} > {_MOST_OPERATIONS})"
+            raise RefusedError(413, said)
+        operations = [each["KV"] for each in sent if each and each.get("KV") is not None]
+        if any(name != "KV" for each in sent if not (each or {}).get("KV") for name in each or {}):
+            raise RefusedError(
+                501, "The fake agent has no transactions on nodes, services and checks."
+            )
+        reads = not any(each.get("Verb") in _WRITES for each in operations)
+        return await self._carry_out(operations, options, reads=reads)
+
+    async def _carry_out(
+        self, operations: list[dict[str, Any]], options: Options, *, reads: bool
+    ) -> Answer:
+        server, state = self._server, self._server.state
+        await server.ready(options)
+        results: list[dict[str, Any]] = []
+        errors = _refused(state, operations)
+        if not errors and not reads:
+            state.next()
+        try:
+            with state.attempt():
+                if not errors:
+                    results, errors = _results(state, operations)
+                if errors:
+                    raise _RolledBackError
+        except _RolledBackError:
+            pass
+        body: dict[str, Any] = {
+            "Results": None if errors else results,
+            "Errors": errors or None,
+        }
+        headers: dict[str, str] = {}
+        if reads:
+            headers = server.contact()
+            body |= {
+                "Index": 0,
+                "LastContact": 0,
+                "KnownLeader": server.leading,
+                "ConsistencyLevel": "",
+            }
+        return Answer.json(body, headers, 409 if errors else 200)
+
+
+class _RolledBackError(Exception):
+    pass
+
+
+_Error = dict[str, Any]
+
+
+def _refused(state: State, operations: list[dict[str, Any]]) -> list[_Error]:
+    """What is wrong before anything is tried."""
+    errors: list[_Error] = []
+    for n, each in enumerate(operations):
+        key, verb = each.get("Key", ""), each.get("Verb", "")
+        if not key and verb != "delete-tree":
+            errors.append({"OpIndex": n, "What": "Must provide key"})
+        elif verb == "lock" and _kv.is_held_back(state, key):
+            said = f"failed to lock key {quoted(key)} due to lock delay"
+            errors.append({"OpIndex": n, "What": said})
+    return errors
+
+
+def _results(
+    state: State, operations: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[_Error]]:
+    results: list[dict[str, Any]] = []
+    errors: list[_Error] = []
+    for n, each in enumerate(operations):
+        try:
+            results += [{"KV": row} for row in _result(state, each)]
+        except GoError as error:
+            errors.append({"OpIndex": n, "What": str(error)})
+    return results, errors
+
+
+def _result(state: State, each: dict[str, Any]) -> list[dict[str, Any]]:
+    """Carry out one operation; the rows that it answers with."""
+    verb, key = each.get("Verb", ""), each.get("Key", "")
+    run = _VERBS.get(verb)
+    if run is None:
+        raise GoError(f"unknown KV verb {quoted(verb)}")
+    pair = Pair(key, each.get("Value", b""), each.get("Flags", 0), each.get("Session", ""))
+    return run(state, pair, each.get("Index", 0))
+
+
+def _written(pair: Pair | None, what: str) -> list[dict[str, Any]]:
+    """The row of what was written, without its value, which who wrote it knows."""
+    if pair is None:
+        raise GoError(f"failed to {what}")
+    return [row_of(pair, value=False)]
+
+
+def _set(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    return _written(_kv.put(state, pair), "")
+
+
+def _cas(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    return _written(_kv.put_if(state, pair, index), f"set key {quoted(pair.key)}, index is stale")
+
+
+def _lock(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    return _written(_kv.lock(state, pair), f"lock key {quoted(pair.key)}, lock is already held")
+
+
+def _unlock(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    why = f"unlock key {quoted(pair.key)}, lock isn't held, or is held by another session"
+    return _written(_kv.unlock(state, pair), why)
+
+
+def _delete(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    _kv.delete(state, pair.key)
+    return []
+
+
+def _delete_cas(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    if not _kv.delete_if(state, pair.key, index):
+        raise GoError(f"failed to delete key {quoted(pair.key)}, index is stale")
+    return []
+
+
+def _delete_tree(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    _kv.delete_tree(state, pair.key)
+    return []
+
+
+def _get(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    _, found = _kv.get(state, pair.key)
+    if found is None:
+        raise GoError(f"key {quoted(pair.key)} doesn't exist")
+    return [row_of(found)]
+
+
+def _get_tree(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    return [row_of(found) for found in _kv.below(state, pair.key)[1]]
+
+
+def _checked(state: State, pair: Pair, what: str) -> Pair:
+    _, found = _kv.get(state, pair.key)
+    if found is None:
+        raise GoError(f"failed to check {what}, key {quoted(pair.key)} doesn't exist")
+    return found
+
+
+def _check_index(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    found = _checked(state, pair, "index")
+    if found.modify_index != index:
+        raise GoError(
+            f"failed index check for key {quoted(pair.key)}, "
+            f"current modify index {found.modify_index} != {index}"
+        )
+    return _written(found, "")
+
+
+def _check_session(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    found = _checked(state, pair, "session")
+    if found.session != pair.session:
+        raise GoError(
+            f"failed session check for key {quoted(pair.key)}, "
+            f"current session {quoted(found.session)} != {quoted(pair.session)}"
+        )
+    return _written(found, "")
+
+
+def _check_not_exists(state: State, pair: Pair, index: int) -> list[dict[str, Any]]:
+    if _kv.get(state, pair.key)[1] is not None:
+        raise GoError(f"key {quoted(pair.key)} exists")
+    return []
+
+
+_VERBS: Final[dict[str, Callable[[State, Pair, int], list[dict[str, Any]]]]] = {
+    "set": _set,
+    "cas": _cas,
+    "lock": _lock,
+    "unlock": _unlock,
+    "delete": _delete,
+    "delete-cas": _delete_cas,
+    "delete-tree": _delete_tree,
+    "get": _get,
+    "get-tree": _get_tree,
+    "check-index": _check_index,
+    "check-session": _check_session,
+    "check-not-exists": _check_not_exists,
+}

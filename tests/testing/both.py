@@ -1,0 +1,143 @@
+"""
+The same requests to the real agent and to the fake one, and their answers side by side.
+
+What cannot be the same is made so: ids that were drawn and dates are left out, and each index is
+replaced by its place among all that came up. So it counts which of two is later, and which are one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+import httpx
+
+from consul_onex.testing import FakeAgent
+from tests.support.agents import Agent
+
+Body: TypeAlias = "bytes | str | list[Any] | dict[str, Any] | None"
+
+
+class Ask(NamedTuple):
+    """A request. `$1` in its path or its body is the id that the first one was answered with."""
+
+    method: str
+    path: str
+    body: Body = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class Told(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+_HEADERS = {
+    *("allow", "connection", "content-encoding", "content-security-policy", "content-type"),
+    *("location", "vary", "x-consul-effective-consistency", "x-consul-index", "x-consul-reason"),
+    *("x-consul-knownleader", "x-consul-lastcontact", "x-content-type-options"),
+}
+_INDEXES = {"CreateIndex", "ModifyIndex"}
+_OWN = {
+    # Drawn, or the machine's own.
+    *("ID", "Port", "ServicePort", "ContentHash", "version"),
+}
+_VARYING = re.compile(r"(?<=current modify index )\d+|(?<=^127\.0\.0\.1:)\d+$")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _told(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Told:
+    kept = {name.lower(): value for name, value in headers if name.lower() in _HEADERS}
+    try:
+        return Told(status, kept, json.loads(body))
+    except ValueError:
+        return Told(status, kept, body.decode("utf-8", "replace"))
+
+
+def _with_ids(text: str, ids: Sequence[str]) -> str:
+    return re.sub(r"\$(\d)", lambda match: ids[int(match[1]) - 1], text)
+
+
+def _spelled(body: Body, ids: Sequence[str]) -> bytes:
+    if body is None:
+        return b""
+    if isinstance(body, bytes):
+        return body
+    return _with_ids(body if isinstance(body, str) else json.dumps(body), ids).encode()
+
+
+def ask_real(agent: Agent, script: Sequence[Ask]) -> list[Told]:
+    told: list[Told] = []
+    for ask in script:
+        ids = [_id_of(each) for each in told]
+        path, body = _with_ids(ask.path, ids), _spelled(ask.body, ids)
+        answer = agent.request(ask.method, path, body or None, ask.headers)
+        told.append(_told(answer.status, answer.headers.items(), answer.body))
+    return _normalised(told)
+
+
+async def ask_fake(agent: FakeAgent, script: Sequence[Ask]) -> list[Told]:
+    told: list[Told] = []
+    for ask in script:
+        ids = [_id_of(each) for each in told]
+        request = httpx.Request(
+            ask.method,
+            f"http://fake:8500{_with_ids(ask.path, ids)}",
+            content=_spelled(ask.body, ids),
+            headers={"Accept-Encoding": "identity", **ask.headers},
+        )
+        response = await agent.handle_async_request(request)
+        body = await response.aread()
+        told.append(_told(response.status_code, response.headers.multi_items(), body))
+    return _normalised(told)
+
+
+def _id_of(told: Told) -> str:
+    return str(told.body.get("ID", "")) if isinstance(told.body, dict) else ""
+
+
+def _normalised(told: list[Told]) -> list[Told]:
+    found: set[int] = set()
+    for each in told:
+        found |= {int(each.headers.get("x-consul-index", 1))}
+        found |= set(_indexes(each.body))
+    # 1 is what is said where there is no index.
+    places = {index: 1 if index == 1 else place for place, index in enumerate(sorted(found), 2)}
+    return [
+        Told(each.status, _head(each.headers, places), _shown(each.body, places)) for each in told
+    ]
+
+
+def _indexes(value: Any) -> list[int]:
+    if isinstance(value, list):
+        return [index for one in value for index in _indexes(one)]
+    if isinstance(value, dict):
+        mine = [value[name] for name in _INDEXES if value.get(name)]
+        return mine + [index for one in value.values() for index in _indexes(one)]
+    return []
+
+
+def _head(headers: dict[str, str], places: dict[int, int]) -> dict[str, str]:
+    index = headers.get("x-consul-index")
+    return headers if index is None else {**headers, "x-consul-index": str(places[int(index)])}
+
+
+def _shown(value: Any, places: dict[int, int]) -> Any:
+    if isinstance(value, list):
+        return [_shown(one, places) for one in value]
+    if isinstance(value, dict):
+        return {
+            name: places.get(one, one)
+            if name in _INDEXES
+            else "..."
+            if name in _OWN and (name != "ID" or _UUID.fullmatch(str(one)))
+            else _shown(one, places)
+            for name, one in value.items()
+        }
+    if isinstance(value, str):
+        return _VARYING.sub("...", _UUID.sub("...", value))
+    return value
