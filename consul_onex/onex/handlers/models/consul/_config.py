@@ -1,0 +1,179 @@
+"""How a handler reaches Consul, and how patient it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+
+from ..... import ConfigurationError, ConsulSettings
+from ...._translate import context_of
+from ....errors import ProtocolConfigurationError
+
+__all__ = ["ModelConsulHandlerConfig", "ModelConsulRetryConfig"]
+
+
+def _with_text(token: Any) -> Any:
+    # SecretStr(os.getenv("...")) holds None when the variable is not set.
+    return SecretStr("") if isinstance(token, SecretStr) and not token.get_secret_value() else token
+
+
+# Of several variables for one field the first that is set counts; an empty one is not set.
+_VARIABLES: Final = {
+    "host": ("CONSUL_HOST",),
+    "port": ("CONSUL_PORT",),
+    "scheme": ("CONSUL_SCHEME",),
+    "token": ("CONSUL_TOKEN", "CONSUL_HTTP_TOKEN", "CONSUL_ACL_TOKEN"),
+    "timeout_seconds": ("CONSUL_TIMEOUT", "CONSUL_TIMEOUT_SECONDS"),
+    "connect_timeout_seconds": ("CONSUL_CONNECT_TIMEOUT_SECONDS",),
+    "health_check_interval_seconds": ("CONSUL_HEALTH_CHECK_INTERVAL_SECONDS",),
+    "datacenter": ("CONSUL_DATACENTER",),
+    "circuit_breaker_failure_threshold": ("CONSUL_CIRCUIT_BREAKER_THRESHOLD",),
+    "circuit_breaker_reset_timeout_seconds": ("CONSUL_CIRCUIT_BREAKER_RESET_TIMEOUT_SECONDS",),
+}
+
+
+class ModelConsulRetryConfig(
+    BaseModel,
+    strict=True,
+    frozen=True,
+    extra="forbid",
+    from_attributes=True,
+    hide_input_in_errors=True,
+):
+    """
+    How often an operation is tried (the first time included), and how long it pauses before that.
+
+    The pause is at most `initial_delay_seconds * exponential_base ** attempt`, counted from 0, and
+    at most `max_delay_seconds`; up to 15 per cent less by chance, so that clients which failed
+    together do not come back together.
+    """
+
+    max_attempts: int = Field(default=3, ge=1, le=10)
+    initial_delay_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
+    max_delay_seconds: float = Field(default=30.0, ge=1.0, le=300.0)
+    exponential_base: float = Field(default=2.0, ge=1.5, le=4.0)
+
+    @property
+    def longest(self) -> float:
+        """The seconds that all pauses of an operation take at most."""
+        return sum(
+            min(self.initial_delay_seconds * self.exponential_base**n, self.max_delay_seconds)
+            for n in range(self.max_attempts - 1)
+        )
+
+
+class ModelConsulHandlerConfig(
+    BaseModel,
+    strict=True,
+    frozen=True,
+    extra="forbid",
+    from_attributes=True,
+    hide_input_in_errors=True,
+):
+    """
+    Where Consul is, and how patiently a handler asks it. Times are seconds.
+
+    `timeout_seconds` bounds each attempt of an operation, and connecting and verifying as a whole.
+    `health_check_interval_seconds` is how often Consul looks at a service that was registered with
+    a check but without an interval. The circuit opens when `circuit_breaker_failure_threshold`
+    operations in a row have failed in all their attempts. `max_concurrent_operations` requests are
+    on their way at once; so many times `max_queue_size_multiplier` more operations may wait.
+
+    An empty token or datacenter is none.
+    """
+
+    host: str = Field(default="localhost", min_length=1)
+    port: int = Field(default=8500, ge=1, le=65535)
+    scheme: Literal["http", "https"] = "http"
+    token: Annotated[SecretStr | None, BeforeValidator(_with_text)] = None
+    timeout_seconds: float = Field(default=30.0, ge=1.0, le=300.0)
+    connect_timeout_seconds: float = Field(default=10.0, ge=1.0, le=60.0)
+    retry: ModelConsulRetryConfig = Field(default_factory=ModelConsulRetryConfig)
+    health_check_interval_seconds: float = Field(default=30.0, ge=5.0, le=300.0)
+    datacenter: str | None = None
+    circuit_breaker_enabled: bool = True
+    circuit_breaker_failure_threshold: int = Field(default=5, ge=1, le=20)
+    circuit_breaker_reset_timeout_seconds: float = Field(default=30.0, ge=1.0, le=300.0)
+    max_concurrent_operations: int = Field(default=10, ge=1, le=100)
+    max_queue_size_multiplier: int = Field(default=3, ge=1, le=10)
+
+    @property
+    def base_url(self) -> str:
+        """Where Consul is, as a URL."""
+        host = f"[{self.host}]" if ":" in self.host.strip("[]") else self.host
+        return f"{self.scheme}://{host.replace('[[', '[').replace(']]', ']')}:{self.port}"
+
+    @property
+    def max_queue_size(self) -> int:
+        """How many operations may wait while others are on their way."""
+        return self.max_concurrent_operations * self.max_queue_size_multiplier
+
+    @property
+    def service_name(self) -> str:
+        """The name of the circuit: `consul.dc1`, or `consul.default`."""
+        return f"consul.{self.datacenter or 'default'}"
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any] | Self) -> Self:
+        """
+        What a handler was given to initialise with, checked.
+
+        ProtocolConfigurationError names the fields that are wrong, and no value.
+        """
+        if isinstance(config, cls):
+            return config
+        try:
+            return cls.model_validate(dict(config))
+        except ValidationError as error:
+            problem = _problem(error)
+        # Raised out here: pydantic's error holds the values, and one of them is a secret.
+        raise problem
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """
+        The configuration that the environment says; arguments come before it.
+
+        The platform's own variables (`CONSUL_HOST`, `CONSUL_PORT`, `CONSUL_SCHEME`, `CONSUL_TOKEN`,
+        `CONSUL_TIMEOUT`, `CONSUL_DATACENTER`) come before the others that say the same.
+        `CONSUL_HTTP_ADDR` counts where none of the first three is set. ProtocolConfigurationError
+        names the fields that cannot be used.
+        """
+        found = {
+            field: value
+            for field, names in _VARIABLES.items()
+            if (value := next(filter(None, map(os.environ.get, names)), None)) is not None
+        }
+        try:
+            if os.environ.get("CONSUL_HTTP_ADDR") and found.keys().isdisjoint(
+                {"host", "port", "scheme"}
+            ):
+                where = ConsulSettings().where()
+                if where.socket is not None or where.prefix:
+                    raise ConfigurationError(setting="CONSUL_HTTP_ADDR")
+                found |= {"host": where.host, "port": str(where.port), "scheme": where.scheme}
+            # What is not overridden is read as text; the rest is as strict as ever.
+            read = cls.model_validate_strings(
+                {name: text for name, text in found.items() if name not in overrides}
+            )
+            given = {name: getattr(read, name) for name in read.model_fields_set}
+            return cls(**given | overrides)
+        except ValidationError as error:
+            problem = _problem(error)
+        except ConfigurationError as error:
+            problem = _refusal([str(error.setting)])
+        raise problem
+
+
+def _problem(error: ValidationError) -> ProtocolConfigurationError:
+    return _refusal([".".join(map(str, one["loc"])) for one in error.errors(include_input=False)])
+
+
+def _refusal(fields: list[str]) -> ProtocolConfigurationError:
+    return ProtocolConfigurationError(
+        f"Invalid Consul configuration - validation failed for fields: {fields}",
+        context=context_of("initialize", None),
+    )
