@@ -52,8 +52,8 @@ LACKS: Final = {
     "kind='mesh-gateway'": "no mesh",
     "the_gateways_before_a_service": "no mesh",
     "the_services_of_gateways": "no mesh",
-    "fake-missing config entry": "no config entries",
-    "fake-events": "no events",
+    "missing config entry": "no config entries",
+    "events": "no events",
 }
 LACKS_FIXTURES: Final = {"new_node": "no transactions on nodes, services and checks"}
 
@@ -67,12 +67,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what the fake has not got."""
-    items[:] = [item for item in items if "-fake" not in item.nodeid or not _is_lacking(item)]
+    items[:] = [item for item in items if not _is_lacking(item)]
 
 
 def _is_lacking(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return any(part in item.nodeid for part in LACKS) or any(f in fixtures for f in LACKS_FIXTURES)
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    if item.callspec.params.get("agent_kind") != "fake":
+        return False
+    return any(part in item.nodeid for part in LACKS) or any(
+        name in item.fixturenames for name in LACKS_FIXTURES
+    )
 
 
 @pytest.fixture
