@@ -93,7 +93,7 @@ def fake(agent_kind: str) -> FakeAgent | None:
 
 
 @pytest.fixture
-def address(fake: FakeAgent | None, request: pytest.FixtureRequest) -> str:
+def agent_url(fake: FakeAgent | None, request: pytest.FixtureRequest) -> str:
     """Where the agent of this test is."""
     return "http://fake:8500" if fake else str(request.getfixturevalue("agent").url)
 
@@ -138,9 +138,9 @@ class Recorder(httpx.AsyncBaseTransport):
 
 
 @pytest.fixture
-async def c(address: str, fake: FakeAgent | None) -> AsyncIterator[ConsulClient]:
+async def c(agent_url: str, fake: FakeAgent | None) -> AsyncIterator[ConsulClient]:
     """A client of the agent, as a newcomer would make it."""
-    async with ConsulClient(address, transport=fake) as client:
+    async with ConsulClient(agent_url, transport=fake) as client:
         yield client
 
 
@@ -158,9 +158,9 @@ async def recorder(fake: FakeAgent | None) -> Recorder:
 
 
 @pytest.fixture
-async def observed(address: str, recorder: Recorder) -> AsyncIterator[ConsulClient]:
+async def observed(agent_url: str, recorder: Recorder) -> AsyncIterator[ConsulClient]:
     """A client of the same agent whose requests `recorder` has seen."""
-    async with ConsulClient(address, transport=recorder) as client:
+    async with ConsulClient(agent_url, transport=recorder) as client:
         yield client
 
 
