@@ -25,7 +25,8 @@ from pydantic import SecretStr
 from consul_onex import ConsulClient, ConsulTimeoutError, PermissionDeniedError, ServiceRegistration
 from consul_onex.onex import consul, errors
 from consul_onex.onex.enums import EnumInfraTransportType, EnumRetryErrorCategory
-from consul_onex.onex.handlers import HandlerConsul, handler_consul
+from consul_onex.onex.handlers import HandlerConsul
+from consul_onex.onex.handlers.mixins import mixin_consul_initialization
 from consul_onex.onex.mixins import ModelRetryErrorClassification
 from consul_onex.transport import Connections
 from tests.support.agents import Agent
@@ -272,7 +273,7 @@ def names(agent: Agent, handler: HandlerConsul, monkeypatch: pytest.MonkeyPatch)
         if variable.startswith("CONSUL_"):
             monkeypatch.delenv(variable)
     there = partial(ConsulClient, transport=Elsewhere(agent))
-    monkeypatch.setattr(handler_consul, "ConsulClient", there)
+    monkeypatch.setattr(mixin_consul_initialization, "ConsulClient", there)
     return {
         "SecretStr": SecretStr,
         "UUID": UUID,

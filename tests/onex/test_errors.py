@@ -30,8 +30,8 @@ from consul_onex.onex.errors import (
     ProtocolConfigurationError,
     RuntimeHostError,
     SecretResolutionError,
-    sanitize_consul_key,
 )
+from consul_onex.onex.utils import sanitize_consul_key
 
 CONSUL = EnumInfraTransportType.CONSUL
 ID = uuid4()
@@ -131,7 +131,7 @@ def test_the_contexts_are_strict() -> None:
     with pytest.raises(ValidationError):
         ModelInfraErrorContext(token="t")  # type: ignore[call-arg]
     with pytest.raises(ValidationError):
-        CONTEXT.operation = "o"
+        CONTEXT.__setattr__("operation", "o")
     with pytest.raises(TypeError):
         InfraTimeoutError("m")  # type: ignore[call-arg]
     for wrong in ({}, {"transport_type": CONSUL, "operation": ""}, {"timeout_seconds": -1}):
