@@ -84,6 +84,30 @@ async def test_what_goes_on_failing_is_tried_three_times_with_pauses(failure: An
     assert caught.value.model.context["operation"] == "consul.kv_get"
 
 
+@pytest.mark.parametrize("failure", [RESET, NO_LEADER])
+@pytest.mark.parametrize(
+    ("operation", "payload"),
+    [
+        ("kv_get", {"key": "a"}),
+        ("kv_put", {"key": "a", "value": "v"}),
+        ("register", {"name": "web"}),
+        ("deregister", {"service_id": "web", "node_id": "n"}),
+    ],
+)
+async def test_for_an_orchestrator_that_repeats_nothing_is_sent_twice(
+    operation: str, payload: dict[str, Any], failure: Answer
+) -> None:
+    async with initialised([failure]) as (handler, server):
+        envelope = {"operation": f"consul.{operation}", "payload": payload}
+        with pytest.raises(InfraConnectionError):
+            await handler.execute(envelope, retry=False)
+        assert len(server.requests) == 1
+
+        with pytest.raises(InfraConnectionError), handler.operation("mine", retry=False) as c:
+            await c.kv.get("a")
+        assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(("operation", "unknown"), [("kv_get", None), ("kv_put", True)])
 async def test_time_outs_are_tried_again_and_end_as_one(
     operation: str, unknown: bool | None
