@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import hashlib
 import inspect
 import os
 import re
@@ -32,6 +33,7 @@ from consul_onex.transport import Connections
 from tests.support.agents import Agent
 
 PAGE = Path(__file__).parent / "consul_integration.txt"
+DIGEST = "1fce82325d50fcec6479164a94e81e56ee25311e8b2a6591a57b05b62409de34"
 BLOCKS = [
     block.replace("omnibase_infra", "consul_onex.onex")
     for block in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -263,7 +265,11 @@ COMPLETED: list[Callable[[str, Names], Awaitable[None]]] = [
 
 
 def test_every_block_has_its_completion() -> None:
-    assert len(BLOCKS) == len(COMPLETED) == 20
+    assert len(BLOCKS) == len(COMPLETED) == PAGE.read_text().count("```python") == 20
+
+
+def test_the_page_is_as_it_was() -> None:
+    assert hashlib.sha256(PAGE.read_bytes()).hexdigest() == DIGEST
 
 
 @pytest.fixture
