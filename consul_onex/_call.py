@@ -69,6 +69,8 @@ class Call:
     token: Token | None = field(default=None, repr=False)
     timeout: float | None = None
     """Seconds for the whole call, instead of the Deadline layer's own."""
+    retry: bool = True
+    """Whether it may be sent again here, and not by whoever calls."""
 
     deadline: float | None = None
     """When the whole call must be over, by the clock of the layers."""

@@ -75,6 +75,7 @@ class Options:
     timeout: float | None = None
     wait: float = 60.0
     failover: tuple[str, ...] = ()
+    retry: bool = True
 
 
 class Takes(enum.Flag):
@@ -836,6 +837,7 @@ class Wire:
             failover=options.failover,
             token=options.token,
             timeout=options.timeout,
+            retry=options.retry,
             served_by=datacenter,
         )
 
@@ -943,7 +945,7 @@ def _connection_error(call: Call, line: Line, error: httpx.TransportError) -> Co
         )
     outcome = fault_of_error(error).outcome
     if call.safety is not Safety.SAFE and (call.doubt or outcome is Outcome.MAYBE_APPLIED):
-        return _unknown(call, said)
+        return _unknown(call, said, timed_out=isinstance(error, httpx.TimeoutException))
     if line.closed:
         return ClientClosedError("this client was closed", operation=operation)
     if outcome is Outcome.REJECTED:
@@ -959,10 +961,11 @@ def _connection_error(call: Call, line: Line, error: httpx.TransportError) -> Co
     )
 
 
-def _unknown(call: Call, said: str) -> OutcomeUnknownError:
+def _unknown(call: Call, said: str, *, timed_out: bool = False) -> OutcomeUnknownError:
     return OutcomeUnknownError(
         f"sent, but the answer was lost ({said}): it may or may not have been applied; read back "
         f"what it should have changed{_tail(call)}",
+        timed_out=timed_out,
         operation=call.operation,
     )
 

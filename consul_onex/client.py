@@ -493,6 +493,7 @@ class ConsulClient:
         timeout: float | None | _Keep = _KEEP,
         wait: float | _Keep = _KEEP,
         failover: Sequence[str] | _Keep = _KEEP,
+        retry: bool | _Keep = _KEEP,
     ) -> Self:
         """
         A view: the same connections and layers, with other options for its calls.
@@ -501,7 +502,8 @@ class ConsulClient:
 
         None goes back to the agent's own datacenter, the client's own token or time-out, no
         namespace, no partition. `failover` names the datacenters where a read may be answered when
-        its own does not; it is for data that means the same in each of them.
+        its own does not; it is for data that means the same in each of them. With `retry=False`
+        nothing is sent twice, for callers that repeat the whole of what they do.
         """
         token = hidden(token)
         options = self._wire.options
@@ -530,6 +532,12 @@ class ConsulClient:
             self._core.must_have(Datacenters, "failover")
             names = tuple(_name("failover", name) or "" for name in failover)
             options = replace(options, failover=names)
+        if not isinstance(retry, _Keep):
+            if not isinstance(retry, bool):
+                raise ConfigurationError("retry is True or False", setting="retry")
+            if retry:
+                self._core.must_have(Retry, "retry")
+            options = replace(options, retry=retry)
         view = object.__new__(type(self))
         view._core = self._core
         view._wire = Wire(self._wire.line, options)

@@ -131,8 +131,15 @@ class OutcomeUnknownError(ConsulError):
     A write was sent and its answer was lost: it may or may not have been applied.
 
     It was not sent again, since a second copy could do harm (or report the success of the first
-    as a failure). Read back what it should have changed before deciding.
+    as a failure). Read back what it should have changed before deciding. `timed_out` is whether
+    that was for want of time, and not because the connection broke.
     """
+
+    def __init__(
+        self, message: str = "", *, timed_out: bool = False, operation: str | None = None
+    ) -> None:
+        super().__init__(message, operation=operation)
+        self.timed_out = timed_out
 
 
 class CircuitOpenError(ConsulError):

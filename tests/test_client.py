@@ -150,6 +150,7 @@ WRONG_FOR_A_VIEW: dict[str, list[object]] = {
     "consistency": [*WRONG["consistency"], None],
     "wait": [*WRONG["wait"], None],
     "failover": [5, "dc2", ["a/b"], [None], [""], None],
+    "retry": [0, "no", None],
 }
 
 
@@ -682,6 +683,30 @@ def test_a_time_out_without_the_layer_that_heeds_it_is_refused() -> None:
 def test_a_failover_without_the_layer_that_heeds_it_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="needs the layer Datacenters"):
         ConsulClient(layers=[Retry()]).using(failover=["dc2"])
+
+
+def test_a_view_retries_again_only_where_there_is_a_layer_for_it() -> None:
+    once = ConsulClient(layers=[]).using(retry=False)
+
+    with pytest.raises(ConfigurationError, match="needs the layer Retry"):
+        once.using(retry=True)
+
+
+async def test_a_view_without_retries_sends_once_and_the_client_goes_on_retrying() -> None:
+    sent: list[str] = []
+
+    class Down(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            sent.append(request.url.path)
+            raise httpx.ConnectError("refused")
+
+    async with ConsulClient(layers=[Retry(attempts=3, initial=0.0)], transport=Down()) as c:
+        once = c.using(retry=False)
+        for view, count in ((once, 1), (c, 3), (once.using(retry=True), 3)):
+            sent.clear()
+            with pytest.raises(ConsulConnectionError):
+                await view.kv.get("a")
+            assert len(sent) == count
 
 
 async def test_a_time_out_beside_layers_is_the_deadline_of_their_calls() -> None:

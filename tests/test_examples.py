@@ -53,6 +53,11 @@ string as a number
         moved: False
         there: {'examples/draft': 'hello again', 'examples/letter': 'hello'}
         """,
+    "onex_node": """\
+        registered for examples.a
+        configured: {'timeout': 30}
+        gone: True
+        """,
     "put_and_get": """\
         bytes: b'{"open":8,"close":20}'
         json:  {'open': 8, 'close': 20}
@@ -109,6 +114,7 @@ def test_an_example_prints_what_it_should_and_cleans_up(name: str, agent: Agent)
 
     assert printed.replace(agent.url, "ADDRESS") == dedent(WITH_AN_AGENT[name])
     assert agent.request("GET", "/v1/kv/examples/?keys").status == 404
+    assert b"examples" not in agent.request("GET", "/v1/kv/onex/?keys").body
     assert b'"examples-' not in agent.request("GET", "/v1/agent/services").body
 
 

@@ -503,8 +503,10 @@ async def test_a_write_whose_answer_was_lost_says_to_read_it_back(
             OutcomeUnknownError,
             match=rf"^kv\.put: sent, but the answer was lost {message}: it may or may not have "
             "been applied; read back what it should have changed$",
-        ):
+        ) as caught:
             await c.kv.put("k", b"v", cas=1)
+
+    assert caught.value.timed_out is isinstance(answer, httpx.ReadTimeout)
 
 
 async def test_an_open_circuit_says_which_and_for_how_long() -> None:

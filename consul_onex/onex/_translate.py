@@ -26,35 +26,66 @@ from .. import (
     TransactionError,
     UnknownDatacenterError,
 )
+from . import errors
 from .enums import EnumCircuitState, EnumInfraTransportType
-from .errors import (
-    InfraAuthenticationError,
-    InfraConnectionError,
-    InfraProtocolError,
-    InfraRateLimitedError,
-    InfraRequestRejectedError,
-    InfraTimeoutError,
-    InfraUnavailableError,
-    ModelInfraErrorContext,
-    ModelTimeoutErrorContext,
-    ProtocolConfigurationError,
-    RuntimeHostError,
-)
 
-__all__ = ["CORRELATION", "TARGET", "context_of", "timed_out", "translated", "unavailable"]
-
-TARGET: Final = "consul_handler"
+__all__ = ["CORRELATION", "context_of", "timed_out", "translated", "unavailable"]
 
 CORRELATION: Final[ContextVar[UUID | None]] = ContextVar("correlation_id", default=None)
 """The id of the operation that is under way."""
 
+_TARGET: Final = "consul_handler"
 
-def context_of(operation: str, correlation_id: UUID | None) -> ModelInfraErrorContext:
+# The class that is nearest to an error's own decides: what it becomes, what is said, and which of
+# its attributes go into the context, under which name. Of its text nothing is told: that may quote
+# what somebody put into a request.
+_BECOMES: Final[
+    dict[type[ConsulError], tuple[type[errors.RuntimeHostError], str, dict[str, str]]]
+] = {
+    ConsulError: (errors.InfraConnectionError, "{failed}: {kind}", {}),
+    ClientClosedError: (errors.InfraConnectionError, "Handler has been shut down", {}),
+    ConfigurationError: (
+        errors.ProtocolConfigurationError,
+        "Invalid Consul configuration - validation failed for fields: [{error.setting}]",
+        {"parameter": "setting"},
+    ),
+    ConsulStatusError: (
+        errors.InfraRequestRejectedError,
+        "Consul refused the request: {kind}",
+        {"status_code": "status"},
+    ),
+    DecodeError: (errors.InfraProtocolError, "Consul's answer cannot be understood", {}),
+    InvalidRequestError: (
+        errors.ProtocolConfigurationError,
+        "Missing or invalid {field} in payload: {kind}",
+        {},
+    ),
+    OverloadedError: (
+        errors.InfraUnavailableError,
+        "Not sent: too many operations are in flight",
+        {},
+    ),
+    PermissionDeniedError: (
+        errors.InfraAuthenticationError,
+        "Consul ACL permission denied - check token permissions",
+        {},
+    ),
+    RateLimitedError: (
+        errors.InfraRateLimitedError,
+        "Consul asks to be asked less often",
+        {"retry_after_seconds": "retry_after"},
+    ),
+    ServerError: (errors.InfraConnectionError, "{failed}: {kind}", {}),
+    UnknownDatacenterError: (errors.InfraConnectionError, "{failed}: {kind}", {}),
+}
+
+
+def context_of(operation: str, correlation_id: UUID | None) -> errors.ModelInfraErrorContext:
     """The context of an error of this operation."""
-    return ModelInfraErrorContext(
+    return errors.ModelInfraErrorContext(
         transport_type=EnumInfraTransportType.CONSUL,
         operation=operation,
-        target_name=TARGET,
+        target_name=_TARGET,
         correlation_id=correlation_id,
     )
 
@@ -72,69 +103,42 @@ def translated(
 
 def _translate(
     error: ConsulError, operation: str, correlation_id: UUID, timeout: float, failed: str
-) -> RuntimeHostError:
-    # Only the kind of an error is told: its text may quote what somebody put into a request.
-    kind = type(error).__name__
+) -> errors.RuntimeHostError:
     context = context_of(operation, correlation_id)
+    nearest = next(cls for cls in type(error).__mro__ if cls in _BECOMES)
+    extra: dict[str, Any] = {}
     match error:
-        case TransactionError() if "ermission denied" in error.detail:
-            return _denied(context)
-        case PermissionDeniedError():
-            return _denied(context)
         case CircuitOpenError():
-            # In half-open, it depends on a call that is under way.
+            # Without a time, it depends on a call that is under way.
             waits = error.retry_after is None
-            return unavailable(
-                error.circuit,
-                EnumCircuitState.HALF_OPEN if waits else EnumCircuitState.OPEN,
-                error.retry_after,
-                context,
-            )
-        case OverloadedError():
-            return InfraUnavailableError(
-                "Not sent: too many operations are in flight", context=context
-            )
+            state = EnumCircuitState.HALF_OPEN if waits else EnumCircuitState.OPEN
+            return unavailable(error.circuit, state, error.retry_after, context)
         case ConsulTimeoutError():
             return timed_out(operation, correlation_id, timeout)
-        case OutcomeUnknownError() if "Timeout" in type(error.__cause__).__name__:
+        case OutcomeUnknownError(timed_out=True):
             return timed_out(operation, correlation_id, timeout, outcome_unknown=True)
         case OutcomeUnknownError():
-            return InfraConnectionError(f"{failed}: {kind}", context=context, outcome_unknown=True)
-        case ClientClosedError():
-            return InfraConnectionError("Handler has been shut down", context=context)
-        case ConfigurationError():
-            return ProtocolConfigurationError(
-                f"Invalid Consul configuration - validation failed for fields: [{error.setting}]",
-                context=context,
-                parameter=error.setting,
-            )
-        case InvalidRequestError():
-            return ProtocolConfigurationError(
-                f"Missing or invalid {_what(operation)} in payload: {kind}", context=context
-            )
-        case DecodeError():
-            return InfraProtocolError("Consul's answer cannot be understood", context=context)
-        case RateLimitedError():
-            return InfraRateLimitedError(
-                "Consul asks to be asked less often",
-                context=context,
-                retry_after_seconds=error.retry_after,
-            )
-        case ConsulStatusError() if not isinstance(error, (ServerError, UnknownDatacenterError)):
-            return InfraRequestRejectedError(
-                f"Consul refused the request: {kind}", context=context, status_code=error.status
-            )
-    return InfraConnectionError(f"{failed}: {kind}", context=context)
+            extra = {"outcome_unknown": True}
+        case TransactionError() if "ermission denied" in error.detail:
+            nearest = PermissionDeniedError
+    becomes, said, names = _BECOMES[nearest]
+    field = "'key'" if ".kv_" in operation else "field"
+    return becomes(
+        said.format(error=error, failed=failed, field=field, kind=type(error).__name__),
+        context=context,
+        **extra,
+        **{name: getattr(error, attribute) for name, attribute in names.items()},
+    )
 
 
 def unavailable(
     name: str,
     state: EnumCircuitState,
     seconds: float | None,
-    context: ModelInfraErrorContext,
-) -> InfraUnavailableError:
+    context: errors.ModelInfraErrorContext,
+) -> errors.InfraUnavailableError:
     """What an open circuit raises. It never says to come back after 0 seconds."""
-    return InfraUnavailableError(
+    return errors.InfraUnavailableError(
         f"Circuit breaker is open - {name} temporarily unavailable",
         context=context,
         circuit_state=state.value,
@@ -144,26 +148,15 @@ def unavailable(
 
 def timed_out(
     operation: str, correlation_id: UUID, timeout: float, **extra: Any
-) -> InfraTimeoutError:
+) -> errors.InfraTimeoutError:
     """What a call raises that had no answer in time."""
-    return InfraTimeoutError(
-        f"Operation timed out after {timeout}s",
-        context=ModelTimeoutErrorContext(
-            transport_type=EnumInfraTransportType.CONSUL,
-            operation=operation,
-            target_name=TARGET,
-            correlation_id=correlation_id,
-            timeout_seconds=timeout,
-        ),
-        **extra,
+    context = errors.ModelTimeoutErrorContext(
+        transport_type=EnumInfraTransportType.CONSUL,
+        operation=operation,
+        target_name=_TARGET,
+        correlation_id=correlation_id,
+        timeout_seconds=timeout,
     )
-
-
-def _denied(context: ModelInfraErrorContext) -> InfraAuthenticationError:
-    return InfraAuthenticationError(
-        "Consul ACL permission denied - check token permissions", context=context
+    return errors.InfraTimeoutError(
+        f"Operation timed out after {timeout}s", context=context, **extra
     )
-
-
-def _what(operation: str) -> str:
-    return "'key'" if ".kv_" in operation else "field"

@@ -1,17 +1,20 @@
 """
 The platform's errors, and the context that each carries.
 
-    RuntimeHostError
-      ProtocolConfigurationError     refused before anything was sent
-      SecretResolutionError
-      InfraConnectionError           no usable answer
-        InfraConsulError             ... about a key or a service
-      InfraTimeoutError              no answer in time
-      InfraAuthenticationError       the token is unknown, or lacks the right
-      InfraUnavailableError          not sent: the circuit is open, or the queue full
-      InfraRateLimitedError          Consul asks to be asked less often
-      InfraRequestRejectedError      Consul refused the request
-      InfraProtocolError             the answer is not what was promised
+    ModelOnexError
+      RuntimeHostError
+        ProtocolConfigurationError     refused before anything was sent
+        EnvelopeValidationError        of the runtime around handlers
+        UnknownHandlerTypeError        of the runtime around handlers
+        SecretResolutionError
+        InfraConnectionError           no usable answer
+          InfraConsulError             ... about a key or a service
+        InfraTimeoutError              no answer in time
+        InfraAuthenticationError       the token is unknown, or lacks the right
+        InfraUnavailableError          not sent: the circuit is open, or the queue full
+        InfraRateLimitedError          Consul asks to be asked less often
+        InfraRequestRejectedError      Consul refused the request
+        InfraProtocolError             the answer is not what was promised
 
 `str(error)` begins with the code: `[ONEX_CORE_163_AUTHENTICATION_ERROR] ...`. No error holds a
 token or a value; what happened below is the `__cause__`.
@@ -20,14 +23,17 @@ token or a value; what happened below is the `__cause__`.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .enums import EnumCoreErrorCode, EnumInfraTransportType
+from .enums import EnumCoreErrorCode as Code
+from .enums import EnumInfraTransportType as Transport
+from .utils import sanitize_consul_key, sanitize_error_string
 
 __all__ = [
+    "EnvelopeValidationError",
     "InfraAuthenticationError",
     "InfraConnectionError",
     "InfraConsulError",
@@ -38,22 +44,23 @@ __all__ = [
     "InfraUnavailableError",
     "ModelErrorReport",
     "ModelInfraErrorContext",
+    "ModelOnexError",
     "ModelTimeoutErrorContext",
     "ProtocolConfigurationError",
     "RuntimeHostError",
     "SecretResolutionError",
-    "sanitize_consul_key",
+    "UnknownHandlerTypeError",
 ]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class ModelInfraErrorContext(BaseModel):
+class ModelInfraErrorContext(_Frozen):
     """Where an error happened."""
 
-    model_config = _FROZEN
-
-    transport_type: EnumInfraTransportType | None = None
+    transport_type: Transport | None = None
     operation: str | None = None
     target_name: str | None = None
     correlation_id: UUID | None = None
@@ -65,84 +72,71 @@ class ModelInfraErrorContext(BaseModel):
         return cls(correlation_id=correlation_id or uuid4(), **fields)
 
 
-class ModelTimeoutErrorContext(BaseModel):
+class ModelTimeoutErrorContext(_Frozen):
     """Where a time-out happened, and after how many seconds."""
 
-    model_config = _FROZEN
-
-    transport_type: EnumInfraTransportType
+    transport_type: Transport
     operation: str = Field(min_length=1)
     target_name: str | None = None
     correlation_id: UUID = Field(default_factory=uuid4)
     timeout_seconds: float | None = Field(default=None, ge=0)
 
 
-class ModelErrorReport(BaseModel):
+class ModelErrorReport(_Frozen):
     """An error as data, for logs and messages."""
 
-    model_config = _FROZEN
-
     message: str
-    error_code: EnumCoreErrorCode
+    error_code: Code
     correlation_id: UUID
     timestamp: datetime
     context: dict[str, Any]
 
 
-class RuntimeHostError(Exception):
+class ModelOnexError(Exception):
     """
-    Anything that the facade raises on purpose.
+    Anything that the platform's code raises on purpose.
 
-    What is given besides the message and the context goes into the context as well; None does not.
+    `message` is what went wrong and `error_code` what it is counted by; `correlation_id` is the
+    operation's, or a new one where it had none; `timestamp` is in UTC. `model` has all of them,
+    and the context: what is given besides goes into that as well, and None does not. Of a
+    `response_body` only what may be told does.
     """
 
-    code: ClassVar[EnumCoreErrorCode] = EnumCoreErrorCode.OPERATION_FAILED
+    code: ClassVar[Code] = Code.OPERATION_FAILED
+
+    def __init_subclass__(cls, code: Code | None = None) -> None:
+        cls.code = code or cls.code
 
     def __init__(
         self,
         message: str,
-        *,
         context: ModelInfraErrorContext | ModelTimeoutErrorContext | None = None,
         **extra: Any,
     ) -> None:
-        given = context.model_dump(exclude={"correlation_id"}) if context is not None else {}
-        known = {name: value for name, value in (given | extra).items() if value is not None}
+        super().__init__(message)
+        context = context or ModelInfraErrorContext()
+        given = context.model_dump(exclude={"correlation_id"}) | extra
+        if isinstance(body := extra.get("response_body"), str):
+            given["response_body"] = sanitize_error_string(body)
         self.model = ModelErrorReport(
             # To fail here would hide what went wrong.
             message=str(message),
-            error_code=self._code_of(context.transport_type if context is not None else None),
-            correlation_id=(context.correlation_id if context is not None else None) or uuid4(),
+            error_code=self._code_on(context.transport_type),
+            correlation_id=context.correlation_id or uuid4(),
             timestamp=datetime.now(UTC),
-            context=known,
+            context={name: value for name, value in given.items() if value is not None},
         )
-        super().__init__(message)
-
-    @classmethod
-    def _code_of(cls, transport: EnumInfraTransportType | None) -> EnumCoreErrorCode:
-        return cls.code
+        self.message = self.model.message
+        self.error_code = self.model.error_code
+        self.correlation_id = self.model.correlation_id
+        self.timestamp = self.model.timestamp
 
     def __str__(self) -> str:
         return f"[{self.error_code.value}] {self.message}"
 
-    @property
-    def message(self) -> str:
-        """What went wrong, without the code."""
-        return self.model.message
-
-    @property
-    def error_code(self) -> EnumCoreErrorCode:
-        """What it is counted by."""
-        return self.model.error_code
-
-    @property
-    def correlation_id(self) -> UUID:
-        """The id of the operation; a new one where it had none."""
-        return self.model.correlation_id
-
-    @property
-    def timestamp(self) -> datetime:
-        """When it was raised, in UTC."""
-        return self.model.timestamp
+    @classmethod
+    def _code_on(cls, transport: Transport | None) -> Code:
+        return cls.code
 
     @property
     def context(self) -> dict[str, Any]:
@@ -154,82 +148,73 @@ class RuntimeHostError(Exception):
         return self.model.model_dump_json()
 
 
-class ProtocolConfigurationError(RuntimeHostError):
+class RuntimeHostError(ModelOnexError):
+    """Anything that the facade raises on purpose."""
+
+
+class ProtocolConfigurationError(RuntimeHostError, code=Code.INVALID_CONFIGURATION):
     """Refused before anything was sent: configuration or payload cannot be meant."""
 
-    code = EnumCoreErrorCode.INVALID_CONFIGURATION
+
+class EnvelopeValidationError(RuntimeHostError, code=Code.INVALID_INPUT):
+    """Refused before any handler had it: an envelope without operation or payload."""
 
 
-class SecretResolutionError(RuntimeHostError):
+class UnknownHandlerTypeError(RuntimeHostError, code=Code.INVALID_INPUT):
+    """There is no handler for an operation."""
+
+
+class SecretResolutionError(RuntimeHostError, code=Code.RESOURCE_NOT_FOUND):
     """A secret is not where it should be."""
 
-    code = EnumCoreErrorCode.RESOURCE_NOT_FOUND
+
+_CODES: Final = {
+    Transport.DATABASE: Code.DATABASE_CONNECTION_ERROR,
+    Transport.HTTP: Code.NETWORK_ERROR,
+    Transport.GRPC: Code.NETWORK_ERROR,
+    Transport.RUNTIME: Code.OPERATION_FAILED,
+    Transport.INMEMORY: Code.OPERATION_FAILED,
+}
 
 
-_LOCAL = (EnumInfraTransportType.RUNTIME, EnumInfraTransportType.INMEMORY)
-_CODES = {
-    EnumInfraTransportType.DATABASE: EnumCoreErrorCode.DATABASE_CONNECTION_ERROR,
-    EnumInfraTransportType.HTTP: EnumCoreErrorCode.NETWORK_ERROR,
-    EnumInfraTransportType.GRPC: EnumCoreErrorCode.NETWORK_ERROR,
-} | dict.fromkeys(_LOCAL, EnumCoreErrorCode.OPERATION_FAILED)
-
-
-class InfraConnectionError(RuntimeHostError):
+class InfraConnectionError(RuntimeHostError, code=Code.SERVICE_UNAVAILABLE):
     """
     No usable answer came. Where it was a write, `model.context["outcome_unknown"]` says whether it
-    may have been applied.
+    may have been applied. The code depends on what it was a connection to.
     """
 
     @classmethod
-    def _code_of(cls, transport: EnumInfraTransportType | None) -> EnumCoreErrorCode:
-        unavailable = EnumCoreErrorCode.SERVICE_UNAVAILABLE
-        return unavailable if transport is None else _CODES.get(transport, unavailable)
+    def _code_on(cls, transport: Transport | None) -> Code:
+        return cls.code if transport is None else _CODES.get(transport, cls.code)
 
 
 class InfraConsulError(InfraConnectionError):
     """The same, about a key (of which the first segment is told) or a service."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        context: ModelInfraErrorContext | None = None,
-        consul_key: str | None = None,
-        **extra: Any,
-    ) -> None:
-        super().__init__(
-            message, context=context, consul_key=sanitize_consul_key(consul_key), **extra
-        )
+    def __init__(self, message: str, *, consul_key: str | None = None, **fields: Any) -> None:
+        super().__init__(message, consul_key=sanitize_consul_key(consul_key), **fields)
 
 
-class InfraTimeoutError(RuntimeHostError):
+class InfraTimeoutError(RuntimeHostError, code=Code.TIMEOUT_ERROR):
     """No answer came in time. A write may have been applied (`outcome_unknown`)."""
-
-    code = EnumCoreErrorCode.TIMEOUT_ERROR
 
     def __init__(self, message: str, *, context: ModelTimeoutErrorContext, **extra: Any) -> None:
         super().__init__(message, context=context, **extra)
 
 
-class InfraAuthenticationError(RuntimeHostError):
+class InfraAuthenticationError(RuntimeHostError, code=Code.AUTHENTICATION_ERROR):
     """The token is unknown, or lacks the right."""
 
-    code = EnumCoreErrorCode.AUTHENTICATION_ERROR
 
-
-class InfraUnavailableError(RuntimeHostError):
+class InfraUnavailableError(RuntimeHostError, code=Code.SERVICE_UNAVAILABLE):
     """
     Not sent: the circuit is open (`circuit_state` and `retry_after_seconds` in the context), or
     too many operations wait already.
     """
 
-    code = EnumCoreErrorCode.SERVICE_UNAVAILABLE
 
-
-class InfraRateLimitedError(RuntimeHostError):
+class InfraRateLimitedError(RuntimeHostError, code=Code.RATE_LIMIT_ERROR):
     """Consul asks to be asked less often, `retry_after_seconds` from now if it said so."""
-
-    code = EnumCoreErrorCode.RATE_LIMIT_ERROR
 
     def __init__(
         self, message: str, *, retry_after_seconds: float | None = None, **fields: Any
@@ -238,18 +223,9 @@ class InfraRateLimitedError(RuntimeHostError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class InfraRequestRejectedError(RuntimeHostError):
+class InfraRequestRejectedError(RuntimeHostError, code=Code.INVALID_INPUT):
     """Consul refused the request, and will refuse it again; `status_code` is in the context."""
-
-    code = EnumCoreErrorCode.INVALID_INPUT
 
 
 class InfraProtocolError(RuntimeHostError):
     """The answer is not what the endpoint promises."""
-
-
-def sanitize_consul_key(key: str | None) -> str | None:
-    """A key as errors may tell it: `config/web/password` is `config/***/***`."""
-    if not key or "/" not in key:
-        return key
-    return f"{key.partition('/')[0]}/***/***"

@@ -1,38 +1,56 @@
-"""The circuit breaker for classes that already inherit it, and the classification of errors."""
+"""What handlers inherit: a circuit, retrying, and the ids of an envelope."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, Final, Self, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, runtime_checkable
+from uuid import UUID, uuid4
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .. import (
-    CircuitOpenError,
-    ConsulConnectionError,
-    ConsulTimeoutError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    RateLimitedError,
-    ServerError,
-)
+from .. import CircuitOpenError
 from ..transport import Circuit, CircuitState
+from ._retrying import (
+    ModelOperationContext,
+    ModelRetryErrorClassification,
+    ModelRetryState,
+    RetryContext,
+    classify,
+)
 from ._translate import unavailable
 from .enums import EnumCircuitState, EnumInfraTransportType, EnumRetryErrorCategory
-from .errors import ModelInfraErrorContext, ProtocolConfigurationError
+from .errors import (
+    InfraAuthenticationError,
+    InfraConnectionError,
+    InfraTimeoutError,
+    ModelInfraErrorContext,
+    ModelTimeoutErrorContext,
+    ProtocolConfigurationError,
+    RuntimeHostError,
+)
+
+if TYPE_CHECKING:
+    from .handlers.models.consul import ModelConsulRetryConfig
 
 __all__ = [
     "MixinAsyncCircuitBreaker",
+    "MixinEnvelopeExtraction",
+    "MixinRetryExecution",
     "ModelCircuitBreakerConfig",
     "ModelRetryErrorClassification",
+    "ProtocolCircuitBreakerAware",
     "classify",
 ]
+
+N = TypeVar("N", int, float)
+T = TypeVar("T")
+
+_log: Final = logging.getLogger("consul_onex.onex")
 
 _STATES: Final = {
     CircuitState.CLOSED: EnumCircuitState.CLOSED,
@@ -42,50 +60,25 @@ _STATES: Final = {
 }
 
 
-class ModelRetryErrorClassification(BaseModel):
-    """What an error means. What is not said follows from its category."""
+class MixinEnvelopeExtraction:
+    """The ids of an envelope: UUIDs, or text that is one; a new one for anything else."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+    def _extract_correlation_id(self, envelope: Mapping[str, Any]) -> UUID:
+        return _as_uuid(envelope.get("correlation_id"))
 
-    category: EnumRetryErrorCategory
-    should_retry: bool
-    record_circuit_failure: bool = False
-    error_message: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _follow(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("category"), EnumRetryErrorCategory):
-            category: EnumRetryErrorCategory = data["category"]
-            follows = {
-                "record_circuit_failure": category.records_circuit_failure(),
-                "error_message": f"{category.value} error",
-            }
-            return follows | data
-        return data
+    def _extract_envelope_id(self, envelope: Mapping[str, Any]) -> UUID:
+        return _as_uuid(envelope.get("envelope_id"))
 
 
-def classify(error: BaseException) -> ModelRetryErrorClassification:
-    """
-    What an error means for trying again, and for the circuit.
+def _as_uuid(value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    with suppress(ValueError):
+        return UUID(value) if isinstance(value, str) else uuid4()
+    return uuid4()
 
-    Time-outs, broken connections and Consul's own failures may pass. A refused token, a wrong
-    request and a mistake in a program stay what they are.
-    """
-    category = EnumRetryErrorCategory.UNKNOWN
-    if isinstance(error, (TimeoutError, ConsulTimeoutError)):
-        category = EnumRetryErrorCategory.TIMEOUT
-    elif isinstance(error, PermissionDeniedError):
-        category = EnumRetryErrorCategory.AUTHENTICATION
-    elif isinstance(error, (ConsulConnectionError, OutcomeUnknownError, ServerError)):
-        category = EnumRetryErrorCategory.CONNECTION
-    elif isinstance(error, NotFoundError):
-        category = EnumRetryErrorCategory.NOT_FOUND
-    # A rate limit is Consul being well; a lost write is for its caller to look at.
-    retry = category.is_retry_eligible() or isinstance(error, RateLimitedError)
-    return ModelRetryErrorClassification(
-        category=category, should_retry=retry and not isinstance(error, OutcomeUnknownError)
-    )
+
+# -- a circuit -------------------------------------------------------------------------------------
 
 
 class ModelCircuitBreakerConfig(BaseModel):
@@ -108,43 +101,49 @@ class ModelCircuitBreakerConfig(BaseModel):
         prefix: str = "ONEX_CB",
     ) -> Self:
         """What `<prefix>_THRESHOLD` (1 to 1000) and `<prefix>_RESET_TIMEOUT` (0 to 3600) say."""
-        context = ModelInfraErrorContext(
-            transport_type=transport_type, operation="parse_env_config", target_name=service_name
-        )
-        threshold = _number(f"{prefix}_THRESHOLD", int, 5, (1, 1000), context)
-        reset = _number(f"{prefix}_RESET_TIMEOUT", float, 60.0, (0, 3600), context)
+
+        def number(variable: str, default: N, least: int, most: int) -> N:
+            text = os.environ.get(variable)
+            if text is None:
+                return default
+            with suppress(ValueError):
+                found = type(default)(text)
+                if least <= found <= most:
+                    return found
+            raise ProtocolConfigurationError(
+                f"{variable} is not a number from {least} to {most}",
+                context=ModelInfraErrorContext(
+                    transport_type=transport_type,
+                    operation="parse_env_config",
+                    target_name=service_name,
+                ),
+                parameter=variable,
+                value="[REDACTED]",
+            )
+
         return cls(
-            threshold=threshold,
-            reset_timeout_seconds=reset,
+            threshold=number(f"{prefix}_THRESHOLD", 5, 1, 1000),
+            reset_timeout_seconds=number(f"{prefix}_RESET_TIMEOUT", 60.0, 0, 3600),
             service_name=service_name,
             transport_type=transport_type,
         )
 
 
-N = TypeVar("N", int, float)
+@runtime_checkable
+class ProtocolCircuitBreakerAware(Protocol):
+    """What has a circuit as `MixinAsyncCircuitBreaker` gives one."""
 
+    _circuit_breaker_lock: anyio.Lock
 
-def _number(
-    variable: str,
-    kind: type[N],
-    default: N,
-    bounds: tuple[float, float],
-    context: ModelInfraErrorContext,
-) -> N:
-    """A number in the environment, or the default; nothing of a wrong one is told but its name."""
-    text = os.environ.get(variable)
-    if text is None:
-        return default
-    with suppress(ValueError):
-        number = kind(text)
-        if bounds[0] <= number <= bounds[1]:
-            return number
-    raise ProtocolConfigurationError(
-        f"{variable} is not a number from {bounds[0]} to {bounds[1]}",
-        context=context,
-        parameter=variable,
-        value="[REDACTED]",
-    )
+    async def _check_circuit_breaker(
+        self, operation: str, correlation_id: UUID | None = None
+    ) -> None: ...
+
+    async def _record_circuit_failure(
+        self, operation: str, correlation_id: UUID | None = None
+    ) -> None: ...
+
+    async def _reset_circuit_breaker(self) -> None: ...
 
 
 class MixinAsyncCircuitBreaker:
@@ -178,7 +177,6 @@ class MixinAsyncCircuitBreaker:
         now: Callable[[], float] = anyio.current_time,
     ) -> None:
         """Begin with a closed circuit. ProtocolConfigurationError for numbers out of bounds."""
-        config = None
         with suppress(ValidationError):
             config = ModelCircuitBreakerConfig(
                 threshold=threshold,
@@ -188,14 +186,13 @@ class MixinAsyncCircuitBreaker:
                 half_open_successes=half_open_successes,
                 enable_active_recovery=enable_active_recovery,
             )
-        if config is None:
-            raise ProtocolConfigurationError(
-                "a circuit's threshold and successes are 1 or more, its reset timeout 0 or more",
-                context=ModelInfraErrorContext(
-                    transport_type=transport_type, operation="init_circuit_breaker"
-                ),
-            )
-        self._init_circuit_breaker_from_config(config, now=now)
+            return self._init_circuit_breaker_from_config(config, now=now)
+        raise ProtocolConfigurationError(
+            "a circuit's threshold and successes are 1 or more, its reset timeout 0 or more",
+            context=ModelInfraErrorContext(
+                transport_type=transport_type, operation="init_circuit_breaker"
+            ),
+        )
 
     def _init_circuit_breaker_from_config(
         self,
@@ -222,6 +219,8 @@ class MixinAsyncCircuitBreaker:
         self, operation: str, correlation_id: UUID | None = None
     ) -> None:
         """Take a place for one call. InfraUnavailableError where the circuit has none."""
+        # Who asks anew has no use for the place that he had.
+        self._abandon_circuit_call()
         try:
             self._circuit_ticket.set(self._circuit.admit(self._circuit_now()))
             return
@@ -256,11 +255,12 @@ class MixinAsyncCircuitBreaker:
     async def _reset_circuit_breaker(self) -> None:
         """Say that a call went well; where none was checked before, close the circuit by hand."""
         ticket = self._taken()
+        wanted = self._circuit_breaker_config.half_open_successes
         if ticket is None:
             self._circuit.reset()
         elif self._circuit.state is not CircuitState.HALF_OPEN:
             self._circuit.succeeded(ticket)
-        elif self._circuit_successes + 1 >= self._circuit_breaker_config.half_open_successes:
+        elif self._circuit_successes + 1 >= wanted:
             self._circuit_successes = 0
             self._circuit.succeeded(ticket)
         else:
@@ -288,8 +288,7 @@ class MixinAsyncCircuitBreaker:
         if config is None:
             return {"initialized": False}
         statistics = self._circuit.statistics()
-        state = _STATES[statistics.state]
-        left = 0.0
+        state, left = _STATES[statistics.state], 0.0
         if statistics.state is CircuitState.OPEN:
             left = self._circuit_opened + config.reset_timeout_seconds - self._circuit_now()
             if left <= 0 and config.enable_active_recovery:
@@ -309,3 +308,134 @@ class MixinAsyncCircuitBreaker:
         if state is EnumCircuitState.HALF_OPEN:
             known["half_open_success_count"] = self._circuit_successes
         return known
+
+
+# -- retrying --------------------------------------------------------------------------------------
+
+
+class MixinRetryExecution:
+    """
+    Retrying for the class that inherits it, whatever it asks; with `MixinAsyncCircuitBreaker` too,
+    an operation that failed in all its attempts is one failure of the circuit.
+
+        class Mine(MixinAsyncCircuitBreaker, MixinRetryExecution): ...
+
+        await self._execute_with_retry("mine.read", read, correlation_id, ModelConsulRetryConfig())
+
+    `HandlerConsul` does not need it: its client retries by itself.
+    """
+
+    def _classify_error(self, error: Exception, operation: str) -> ModelRetryErrorClassification:
+        """What an error means; to be overridden for errors of one's own."""
+        return classify(error)
+
+    def _get_transport_type(self) -> EnumInfraTransportType:
+        """What errors say that they happened on."""
+        return EnumInfraTransportType.CONSUL
+
+    def _get_target_name(self) -> str:
+        """What errors say that was asked."""
+        return "consul_handler"
+
+    async def _execute_with_retry(
+        self,
+        operation: str,
+        func: Callable[[], Awaitable[T]],
+        correlation_id: UUID,
+        retry_config: ModelConsulRetryConfig,
+        timeout_seconds: float = 30.0,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> T:
+        """
+        What `func` returns, after as many attempts as it takes.
+
+        Each has so many seconds. InfraTimeoutError, InfraAuthenticationError or
+        InfraConnectionError by the category of the last error, which is their cause; one of
+        unknown category is raised as it is. InfraUnavailableError where the circuit is open.
+        """
+        how = RetryContext(
+            ModelRetryState(
+                max_attempts=retry_config.max_attempts,
+                delay_seconds=retry_config.initial_delay_seconds,
+                backoff_multiplier=retry_config.exponential_base,
+            ),
+            ModelOperationContext.create(operation, correlation_id, timeout_seconds),
+        )
+        try:
+            while True:
+                await self._check_circuit_if_enabled(operation, correlation_id)
+                try:
+                    with anyio.fail_after(timeout_seconds):
+                        result = await func()
+                    await self._reset_circuit_if_enabled()
+                    return result
+                except Exception as error:
+                    said = self._classify_error(error, operation)
+                    state = how.retry_state.next_attempt(
+                        said.error_message, max_delay_seconds=retry_config.max_delay_seconds
+                    )
+                    how = how._replace(retry_state=state)
+                    if not said.should_retry or not state.is_retriable():
+                        if said.record_circuit_failure:
+                            await self._record_circuit_failure_if_enabled(operation, correlation_id)
+                        final = self._final_error(said, how.operation_context)
+                        if final is None:
+                            raise
+                        raise final from error
+                _log.info("Retrying operation", extra=_told(how))
+                await sleep(state.delay_seconds)
+        finally:
+            # Also when cancelled, so that another may try.
+            if isinstance(self, MixinAsyncCircuitBreaker):
+                self._abandon_circuit_call()
+
+    async def _check_circuit_if_enabled(self, operation: str, correlation_id: UUID) -> None:
+        if isinstance(self, ProtocolCircuitBreakerAware):
+            await self._check_circuit_breaker(operation, correlation_id)
+
+    async def _record_circuit_failure_if_enabled(
+        self, operation: str, correlation_id: UUID
+    ) -> None:
+        if isinstance(self, ProtocolCircuitBreakerAware):
+            await self._record_circuit_failure(operation, correlation_id)
+
+    async def _reset_circuit_if_enabled(self) -> None:
+        if isinstance(self, ProtocolCircuitBreakerAware):
+            await self._reset_circuit_breaker()
+
+    def _final_error(
+        self, said: ModelRetryErrorClassification, context: ModelOperationContext
+    ) -> RuntimeHostError | None:
+        place: dict[str, Any] = {
+            "transport_type": self._get_transport_type(),
+            "operation": context.operation_name,
+            "target_name": self._get_target_name(),
+            "correlation_id": context.correlation_id,
+        }
+        match said.category:
+            case EnumRetryErrorCategory.TIMEOUT:
+                seconds = context.timeout_seconds
+                return InfraTimeoutError(
+                    f"Operation timed out after {seconds}s",
+                    context=ModelTimeoutErrorContext(**place, timeout_seconds=seconds),
+                )
+            case EnumRetryErrorCategory.AUTHENTICATION:
+                error: type[RuntimeHostError] = InfraAuthenticationError
+            case EnumRetryErrorCategory.CONNECTION:
+                error = InfraConnectionError
+            case _:
+                return None
+        return error(said.error_message, context=ModelInfraErrorContext(**place))
+
+
+def _told(how: RetryContext) -> dict[str, Any]:
+    state, context = how
+    return {
+        "operation": context.operation_name,
+        "attempt": state.attempt,
+        "max_attempts": state.max_attempts,
+        "backoff_seconds": state.delay_seconds,
+        "last_error": state.last_error,
+        "correlation_id": str(context.correlation_id),
+    }

@@ -164,7 +164,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
         return None
 
     def _repeatable(self, call: Call, outcome: Outcome) -> bool:
-        if call.blocking or call.paced:
+        if call.blocking or call.paced or not call.retry:
             return False
         if outcome is Outcome.MAYBE_APPLIED:
             return call.safety is Safety.SAFE or (

@@ -302,7 +302,7 @@ async def test_without_a_name_all_services_are_asked_for(
     modelled: HandlerServiceDiscoveryConsul, plain: ServiceDiscoveryConsul, name: str
 ) -> None:
     await plain.register_service(name, name, "10.0.0.1", 80, [name])
-    await follow(plain._life.handler, name)
+    await follow(plain._handler, name)
     correlation_id = uuid4()
 
     result = await modelled.discover_services(
@@ -331,7 +331,7 @@ async def test_services_are_listed_with_their_tags(
     modelled: HandlerServiceDiscoveryConsul, plain: ServiceDiscoveryConsul, name: str
 ) -> None:
     await plain.register_service(name, name, "10.0.0.1", 80, [name])
-    await follow(plain._life.handler, name)
+    await follow(plain._handler, name)
 
     assert (await modelled.list_all_services())[name] == [name]
     assert await modelled.list_all_services(name) == {name: [name]}

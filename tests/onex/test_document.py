@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import hashlib
 import inspect
 import os
 import re
@@ -25,12 +26,14 @@ from pydantic import SecretStr
 from consul_onex import ConsulClient, ConsulTimeoutError, PermissionDeniedError, ServiceRegistration
 from consul_onex.onex import consul, errors
 from consul_onex.onex.enums import EnumInfraTransportType, EnumRetryErrorCategory
-from consul_onex.onex.handlers import HandlerConsul, handler_consul
+from consul_onex.onex.handlers import HandlerConsul
+from consul_onex.onex.handlers.mixins import mixin_consul_initialization
 from consul_onex.onex.mixins import ModelRetryErrorClassification
 from consul_onex.transport import Connections
 from tests.support.agents import Agent
 
 PAGE = Path(__file__).parent / "consul_integration.txt"
+DIGEST = "1fce82325d50fcec6479164a94e81e56ee25311e8b2a6591a57b05b62409de34"
 BLOCKS = [
     block.replace("omnibase_infra", "consul_onex.onex")
     for block in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -262,7 +265,11 @@ COMPLETED: list[Callable[[str, Names], Awaitable[None]]] = [
 
 
 def test_every_block_has_its_completion() -> None:
-    assert len(BLOCKS) == len(COMPLETED) == 20
+    assert len(BLOCKS) == len(COMPLETED) == PAGE.read_text().count("```python") == 20
+
+
+def test_the_page_is_as_it_was() -> None:
+    assert hashlib.sha256(PAGE.read_bytes()).hexdigest() == DIGEST
 
 
 @pytest.fixture
@@ -272,7 +279,7 @@ def names(agent: Agent, handler: HandlerConsul, monkeypatch: pytest.MonkeyPatch)
         if variable.startswith("CONSUL_"):
             monkeypatch.delenv(variable)
     there = partial(ConsulClient, transport=Elsewhere(agent))
-    monkeypatch.setattr(handler_consul, "ConsulClient", there)
+    monkeypatch.setattr(mixin_consul_initialization, "ConsulClient", there)
     return {
         "SecretStr": SecretStr,
         "UUID": UUID,

@@ -17,6 +17,7 @@ from consul_onex.onex import errors
 from consul_onex.onex._translate import translated
 from consul_onex.onex.enums import EnumCoreErrorCode, EnumInfraTransportType
 from consul_onex.onex.errors import (
+    EnvelopeValidationError,
     InfraAuthenticationError,
     InfraConnectionError,
     InfraConsulError,
@@ -26,11 +27,12 @@ from consul_onex.onex.errors import (
     InfraTimeoutError,
     InfraUnavailableError,
     ModelInfraErrorContext,
+    ModelOnexError,
     ModelTimeoutErrorContext,
     ProtocolConfigurationError,
     RuntimeHostError,
     SecretResolutionError,
-    sanitize_consul_key,
+    UnknownHandlerTypeError,
 )
 
 CONSUL = EnumInfraTransportType.CONSUL
@@ -43,6 +45,8 @@ TIMED = ModelTimeoutErrorContext(transport_type=CONSUL, operation="o", timeout_s
 MADE: list[tuple[Callable[[], RuntimeHostError], str]] = [
     (lambda: RuntimeHostError("m"), "ONEX_CORE_081_OPERATION_FAILED"),
     (lambda: ProtocolConfigurationError("m"), "ONEX_CORE_041_INVALID_CONFIGURATION"),
+    (lambda: EnvelopeValidationError("m"), "ONEX_CORE_007_INVALID_INPUT"),
+    (lambda: UnknownHandlerTypeError("m"), "ONEX_CORE_007_INVALID_INPUT"),
     (lambda: SecretResolutionError("m"), "ONEX_CORE_085_RESOURCE_NOT_FOUND"),
     (lambda: InfraConnectionError("m"), "ONEX_CORE_205_SERVICE_UNAVAILABLE"),
     (lambda: InfraConnectionError("m", context=CONTEXT), "ONEX_CORE_205_SERVICE_UNAVAILABLE"),
@@ -61,6 +65,7 @@ def test_an_error_begins_with_its_code(make: Callable[[], RuntimeHostError], cod
     error = make()
 
     assert isinstance(error, RuntimeHostError)
+    assert isinstance(error, ModelOnexError)
     assert (str(error), error.message, error.error_code) == (f"[{code}] m", "m", code)
     assert error.model.error_code == code
 
@@ -113,12 +118,12 @@ def test_an_error_about_a_key_tells_its_beginning_only() -> None:
     assert "password" not in error.to_json()
 
 
-@pytest.mark.parametrize(
-    ("key", "told"),
-    [(None, None), ("", ""), ("a", "a"), ("a/b", "a/***/***"), ("a/b/c/d", "a/***/***")],
-)
-def test_how_much_of_a_key_is_told(key: str | None, told: str | None) -> None:
-    assert sanitize_consul_key(key) == told
+def test_of_a_refused_body_only_what_may_be_told_is_kept() -> None:
+    told = InfraRequestRejectedError("m", CONTEXT, status_code=400, response_body="no such thing")
+    secret = InfraProtocolError("m", CONTEXT, response_body="the password is x")
+
+    assert told.model.context["response_body"] == "no such thing"
+    assert "password" not in secret.to_json()
 
 
 def test_a_rate_limit_says_when_to_come_back() -> None:
@@ -131,7 +136,7 @@ def test_the_contexts_are_strict() -> None:
     with pytest.raises(ValidationError):
         ModelInfraErrorContext(token="t")  # type: ignore[call-arg]
     with pytest.raises(ValidationError):
-        CONTEXT.operation = "o"
+        CONTEXT.__setattr__("operation", "o")
     with pytest.raises(TypeError):
         InfraTimeoutError("m")  # type: ignore[call-arg]
     for wrong in ({}, {"transport_type": CONSUL, "operation": ""}, {"timeout_seconds": -1}):

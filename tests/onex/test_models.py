@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,8 @@ from consul_onex.onex.handlers.models.consul import (
     ModelConsulRetryConfig,
     ModelEventBusTopicEntry,
     ModelNodeEventBusConfig,
+    ModelPayloadConsul,
+    RegistryPayloadConsul,
 )
 from tests.support.canary import CANARY, leaks
 
@@ -274,6 +278,76 @@ def test_an_answer_is_told_by_its_kind() -> None:
         "register",
         "deregister",
     }
+
+
+@pytest.fixture
+def registry() -> Iterator[dict[str, type[ModelPayloadConsul]]]:
+    """The payloads that are registered, which they are again afterwards."""
+    known = RegistryPayloadConsul.get_all_types()
+    yield known
+    with pytest.warns(UserWarning, match="for tests"):
+        RegistryPayloadConsul.clear()
+    for kind, payload in known.items():
+        RegistryPayloadConsul.register(kind)(payload)
+
+
+def test_every_kind_of_answer_has_its_class() -> None:
+    known = RegistryPayloadConsul.get_all_types()
+
+    assert set(known) == set(EnumConsulOperationType)
+    for kind, payload in known.items():
+        assert RegistryPayloadConsul.get_type(kind) is payload
+        assert payload.model_fields["operation_type"].default == kind
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_class_of_ones_own_is_registered_once() -> None:
+    class Mine(ModelPayloadConsul, frozen=True):
+        operation_type: str = "mine"
+
+    assert RegistryPayloadConsul.register("mine")(Mine) is Mine
+    assert RegistryPayloadConsul.register("mine")(Mine) is Mine
+    assert RegistryPayloadConsul.is_registered("mine")
+    with pytest.raises(ProtocolConfigurationError, match="another class does"):
+        RegistryPayloadConsul.register("mine")(ModelConsulKVPutPayload)
+    with pytest.raises(ProtocolConfigurationError, match="no ModelPayloadConsul"):
+        RegistryPayloadConsul.register("other")(dict)  # type: ignore[type-var]
+    assert not RegistryPayloadConsul.is_registered("other")
+
+
+def test_a_kind_that_is_not_registered_is_told_with_those_that_are(registry: Any) -> None:
+    with pytest.raises(KeyError, match=r"no payload is registered as 'x'; there are: .*kv_put"):
+        RegistryPayloadConsul.get_type("x")
+    with pytest.warns(UserWarning, match="for tests"):
+        RegistryPayloadConsul.clear()
+    with pytest.raises(KeyError, match="there are: none"):
+        RegistryPayloadConsul.get_type("kv_put")
+    assert "kv_put" in registry
+
+
+@pytest.mark.usefixtures("registry")
+def test_of_many_threads_that_register_a_kind_one_is_first() -> None:
+    classes = [type(f"P{n}", (ModelPayloadConsul,), {"__module__": __name__}) for n in range(16)]
+    together = threading.Barrier(len(classes))
+    refused: list[str] = []
+
+    def register(payload: Any) -> None:
+        RegistryPayloadConsul.register(payload.__name__)(payload)
+        together.wait()
+        try:
+            RegistryPayloadConsul.register("same")(payload)
+        except ProtocolConfigurationError:
+            refused.append(payload.__name__)
+
+    threads = [threading.Thread(target=register, args=[payload]) for payload in classes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(refused) == 15
+    assert RegistryPayloadConsul.get_type("same").__name__ not in refused
+    assert all(RegistryPayloadConsul.is_registered(one.__name__) for one in classes)
 
 
 @pytest.mark.parametrize("category", ["EVENT", "event", "Intent"])

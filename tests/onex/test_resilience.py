@@ -84,6 +84,30 @@ async def test_what_goes_on_failing_is_tried_three_times_with_pauses(failure: An
     assert caught.value.model.context["operation"] == "consul.kv_get"
 
 
+@pytest.mark.parametrize("failure", [RESET, NO_LEADER])
+@pytest.mark.parametrize(
+    ("operation", "payload"),
+    [
+        ("kv_get", {"key": "a"}),
+        ("kv_put", {"key": "a", "value": "v"}),
+        ("register", {"name": "web"}),
+        ("deregister", {"service_id": "web", "node_id": "n"}),
+    ],
+)
+async def test_for_an_orchestrator_that_repeats_nothing_is_sent_twice(
+    operation: str, payload: dict[str, Any], failure: Answer
+) -> None:
+    async with initialised([failure]) as (handler, server):
+        envelope = {"operation": f"consul.{operation}", "payload": payload}
+        with pytest.raises(InfraConnectionError):
+            await handler.execute(envelope, retry=False)
+        assert len(server.requests) == 1
+
+        with pytest.raises(InfraConnectionError), handler.operation("mine", retry=False) as c:
+            await c.kv.get("a")
+        assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(("operation", "unknown"), [("kv_get", None), ("kv_put", True)])
 async def test_time_outs_are_tried_again_and_end_as_one(
     operation: str, unknown: bool | None
@@ -124,6 +148,14 @@ async def test_what_will_stay_wrong_is_asked_once(
     assert type(caught.value) is error
 
 
+async def test_a_write_to_a_path_that_is_not_there_is_refused() -> None:
+    async with initialised([reply(404, b"no such path")]) as (handler, server):
+        with pytest.raises(InfraRequestRejectedError):
+            await do(handler, "kv_put", key="a", value="v")
+
+        assert len(server.requests) == 1
+
+
 def test_the_formula_says_how_long_all_pauses_take() -> None:
     config = ModelConsulRetryConfig(
         max_attempts=4, initial_delay_seconds=1.0, max_delay_seconds=3.0, exponential_base=2.0
@@ -155,6 +187,49 @@ async def test_one_caller_s_failures_are_not_another_s() -> None:
 
 async def ask(handler: HandlerConsul, key: str) -> None:
     await do(handler, "kv_get", key=key)
+
+
+async def test_time_outs_of_many_at_once_are_each_their_own() -> None:
+    def answer(seen: Seen) -> Answer:
+        return HANG if "/slow" in seen.target else pair()
+
+    ended: dict[str, Any] = {}
+
+    async def one(handler: HandlerConsul, key: str) -> None:
+        try:
+            ended[key] = (await do(handler, "kv_get", key=key)).found
+        except InfraTimeoutError as error:
+            ended[key] = error.correlation_id
+
+    async with (
+        initialised(answer, attempts=1, timeout_seconds=1.0) as (handler, _),
+        anyio.create_task_group() as tasks,
+    ):
+        for number in range(5):
+            tasks.start_soon(one, handler, f"slow{number}")
+            tasks.start_soon(one, handler, f"quick{number}")
+
+    assert [ended[f"quick{number}"] for number in range(5)] == [True] * 5
+    assert len({ended[f"slow{number}"] for number in range(5)}) == 5
+
+
+async def test_calls_that_timed_out_leave_their_places_to_others() -> None:
+    config: dict[str, Any] = {"attempts": 1, "timeout_seconds": 1.0}
+    async with initialised([HANG, HANG, TRUE], max_concurrent_operations=2, **config) as (
+        handler,
+        server,
+    ):
+        async with anyio.create_task_group() as tasks:
+            for key in "ab":
+                tasks.start_soon(late, handler, key)
+
+        assert (await do(handler, "kv_put", key="c", value="v")).success is True
+        assert len(server.requests) == 3
+
+
+async def late(handler: HandlerConsul, key: str) -> None:
+    with pytest.raises(InfraTimeoutError):
+        await do(handler, "kv_put", key=key, value="v")
 
 
 # -- the circuit -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from consul_onex.onex.errors import (
     ProtocolConfigurationError,
 )
 from consul_onex.onex.handlers import HandlerConsul
-from consul_onex.onex.handlers._topics import TopicIndex, entries_of
+from consul_onex.onex.handlers.mixins.mixin_consul_topic_index import TopicIndex, entries_of
 from consul_onex.onex.handlers.models.consul import (
     ModelEventBusTopicEntry,
     ModelNodeEventBusConfig,
@@ -252,7 +252,7 @@ async def test_who_is_always_slower_gives_up_and_tells_no_key() -> None:
 
     clock, correlation_id = Clock(), uuid4()
     async with initialised(answer) as (handler, server):
-        index = TopicIndex(handler.client, sleep=clock.sleep, dice=lambda: 1.0)
+        index = TopicIndex(handler.client, anyio.Lock(), sleep=clock.sleep, dice=lambda: 1.0)
         with (
             pytest.raises(InfraConsulError, match="others always were faster") as caught,
             handler.operation("consul.register", correlation_id),

@@ -252,6 +252,13 @@ async def test_a_blocking_query_is_never_sent_again(failure: Step) -> None:
     assert await attempts(retrying(Script(failure), Clock()), call) == 1
 
 
+@pytest.mark.parametrize("failure", [REFUSED, LOST, NO_LEADER])
+async def test_what_its_caller_repeats_is_not_sent_again_here(failure: Step) -> None:
+    call = Call("kv.get", retry=False)
+
+    assert await attempts(retrying(Script(failure), Clock()), call) == 1
+
+
 async def test_an_error_that_is_not_of_the_transport_passes_through() -> None:
     script = Script(CircuitOpenError("not sent"))
 

@@ -20,12 +20,13 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic import BaseModel, ConfigDict, Field
 
-from ... import ConsulClient, ServiceEntry, ServiceRegistration
+from ... import AgentService, ConsulClient, ServiceEntry, ServiceRegistration
 from .._translate import context_of, translated
 from ..enums import EnumHealthStatus
 from ..errors import InfraConnectionError, RuntimeHostError
-from ._checks import check_of
-from .handler_consul import HandlerConsul, ModelHealthCheckResult
+from .handler_consul import HandlerConsul
+from .mixins.mixin_consul_initialization import ModelHealthCheckResult
+from .mixins.mixin_consul_service import check_of
 
 __all__ = [
     "HandlerServiceDiscoveryConsul",
@@ -91,41 +92,42 @@ class ModelHandlerRegistrationResult(BaseModel):
     correlation_id: UUID
 
 
-class _Life:
-    """The handler that is borrowed, until this part of it is closed."""
+class _Borrowed:
+    """The handler, until this part of it is closed."""
 
     def __init__(self, handler: HandlerConsul) -> None:
-        self.handler = handler
-        self.closed = False
+        self._handler = handler
+        self._closed = False
 
     @contextmanager
-    def operation(self, name: str, correlation_id: UUID | None = None) -> Iterator[ConsulClient]:
+    def _asking(self, name: str, correlation_id: UUID | None = None) -> Iterator[ConsulClient]:
         correlation_id = correlation_id or uuid4()
         name = f"discovery.{name}"
-        if self.closed:
+        if self._closed:
             raise InfraConnectionError(
-                "Handler has been shut down", context=context_of(name, correlation_id)
+                "Handler has been shut down", context_of(name, correlation_id)
             )
-        with self.handler.operation(name, correlation_id) as client:
+        with self._handler.operation(name, correlation_id) as client:
             yield client
 
+    async def _register(
+        self,
+        correlation_id: UUID | None,
+        url: str | None,
+        every: str | None,
+        **registration: Any,
+    ) -> None:
+        with self._asking("register_service", correlation_id) as client:
+            check = None
+            if url is not None:
+                said = {"HTTP": url, "Timeout": "5s"} | ({"Interval": every} if every else {})
+                check = check_of(said, self._handler.config.health_check_interval_seconds)
+            await client.agent.register(
+                ServiceRegistration(**registration, check=check), replace_existing_checks=True
+            )
 
-async def _register(
-    life: _Life,
-    client: ConsulClient,
-    registration: ServiceRegistration,
-    url: str | None,
-    **check: Any,
-) -> None:
-    if url is not None:
-        interval = life.handler.config.health_check_interval_seconds
-        registration = registration.replace(
-            check=check_of({"HTTP": url, "Timeout": "5s", **check}, interval)
-        )
-    await client.agent.register(registration, replace_existing_checks=True)
 
-
-class ServiceDiscoveryConsul:
+class ServiceDiscoveryConsul(_Borrowed):
     """
     Service discovery by plain values, and keys.
 
@@ -136,7 +138,7 @@ class ServiceDiscoveryConsul:
     """
 
     def __init__(self, handler: HandlerConsul) -> None:
-        self._life = _Life(handler)
+        super().__init__(handler)
         self._tasks: TaskGroup | None = None
         self._watches: dict[str, anyio.CancelScope] = {}
 
@@ -168,22 +170,22 @@ class ServiceDiscoveryConsul:
         health_check_interval: str | None = None,
     ) -> bool:
         """Register an instance with the agent, or change it. True."""
-        with self._life.operation("register_service") as client:
-            registration = ServiceRegistration(
-                name=service_name,
-                id=service_id,
-                address=address,
-                port=port,
-                tags=list(tags or ()),
-                meta=metadata or {},
-            )
-            every = {} if health_check_interval is None else {"Interval": health_check_interval}
-            await _register(self._life, client, registration, health_check_url, **every)
+        await self._register(
+            None,
+            health_check_url,
+            health_check_interval,
+            name=service_name,
+            id=service_id,
+            address=address,
+            port=port,
+            tags=list(tags or ()),
+            meta=metadata or {},
+        )
         return True
 
     async def deregister_service(self, service_id: str) -> bool:
         """Deregister an instance from the agent. True, also where there was none."""
-        with self._life.operation("deregister_service") as client:
+        with self._asking("deregister_service") as client:
             await client.agent.deregister(service_id)
         return True
 
@@ -191,7 +193,7 @@ class ServiceDiscoveryConsul:
         self, service_name: str, tags: Sequence[str] | None = None, healthy_only: bool = True
     ) -> list[dict[str, Any]]:
         """The instances of a service with all these tags: those that are well, or all."""
-        with self._life.operation("discover_services") as client:
+        with self._asking("discover_services") as client:
             return [
                 _plain(entry)
                 for entry in await client.health.service(
@@ -201,18 +203,9 @@ class ServiceDiscoveryConsul:
 
     async def get_service(self, service_id: str) -> dict[str, Any] | None:
         """An instance of this agent by its id. None where it has none."""
-        with self._life.operation("get_service") as client:
+        with self._asking("get_service") as client:
             one = await client.agent.service(service_id)
-        if one is None:
-            return None
-        return {
-            "id": one.id,
-            "name": one.service,
-            "address": one.address,
-            "port": one.port,
-            "tags": one.tags,
-            "metadata": one.meta,
-        }
+        return None if one is None else _told(one)
 
     async def get_service_health(self, service_id: str) -> dict[str, Any]:
         """
@@ -220,7 +213,7 @@ class ServiceDiscoveryConsul:
 
         Consul does not tell when it looked, so `last_check` is None.
         """
-        with self._life.operation("get_service_health") as client:
+        with self._asking("get_service_health") as client:
             health = await client.agent.health(service_id)
         status = "unknown" if health is None else health.aggregated_status
         checks = [] if health is None else health.checks
@@ -232,7 +225,7 @@ class ServiceDiscoveryConsul:
 
     async def list_services(self) -> list[str]:
         """The names of all services of the datacenter, sorted."""
-        with self._life.operation("list_services") as client:
+        with self._asking("list_services") as client:
             return sorted(await client.catalog.services())
 
     # -- watches -----------------------------------------------------------------------------------
@@ -249,7 +242,7 @@ class ServiceDiscoveryConsul:
                 "watches run in the tasks of `async with ServiceDiscoveryConsul(...)`",
                 context=context_of("discovery.watch_service", None),
             )
-        with self._life.operation("watch_service") as client:
+        with self._asking("watch_service") as client:
             watch_id = str(uuid4())
             self._watches[watch_id] = scope = anyio.CancelScope()
             self._tasks.start_soon(self._follow, client, scope, service_name, callback)
@@ -284,43 +277,40 @@ class ServiceDiscoveryConsul:
 
     async def set_key_value(self, key: str, value: str) -> bool:
         """Write a key. True."""
-        with self._life.operation("kv_set") as client:
+        with self._asking("kv_set") as client:
             return await client.kv.put(key, value)
 
     async def get_key_value(self, key: str) -> str | None:
         """The text of a key. None where there is no such key."""
-        with self._life.operation("kv_get") as client:
+        with self._asking("kv_get") as client:
             pair = await client.kv.get(key)
             return None if pair is None else pair.text()
 
     async def delete_key(self, key: str) -> bool:
         """Delete a key. True, also where it was not there."""
-        with self._life.operation("kv_delete") as client:
+        with self._asking("kv_delete") as client:
             return await client.kv.delete(key)
 
     async def list_keys(self, prefix: str = "") -> list[str]:
         """The names of the keys that begin so."""
-        with self._life.operation("kv_list") as client:
+        with self._asking("kv_list") as client:
             return await client.kv.keys(prefix)
 
     # -- the whole ---------------------------------------------------------------------------------
 
     async def health_check(self) -> bool:
         """Whether Consul is well. It raises nothing."""
-        return not self._life.closed and bool(await self._life.handler.health_check())
+        return not self._closed and bool(await self._handler.health_check())
 
     async def close(self, timeout_seconds: float = 30.0) -> None:
         """End all watches, and refuse what comes later. The handler goes on."""
-        self._life.closed = True
+        self._closed = True
         for watch_id in list(self._watches):
             await self.stop_watch(watch_id)
 
 
-class HandlerServiceDiscoveryConsul:
+class HandlerServiceDiscoveryConsul(_Borrowed):
     """Service discovery by models. A correlation id that is given comes before the query's own."""
-
-    def __init__(self, handler: HandlerConsul) -> None:
-        self._life = _Life(handler)
 
     @property
     def handler_type(self) -> str:
@@ -332,16 +322,17 @@ class HandlerServiceDiscoveryConsul:
     ) -> ModelHandlerRegistrationResult:
         """Register an instance with the agent, or change it."""
         correlation_id = correlation_id or service_info.correlation_id or uuid4()
-        with self._life.operation("register_service", correlation_id) as client:
-            registration = ServiceRegistration(
-                name=service_info.service_name,
-                id=str(service_info.service_id),
-                address=service_info.address,
-                port=service_info.port,
-                tags=list(service_info.tags),
-                meta=service_info.metadata,
-            )
-            await _register(self._life, client, registration, service_info.health_check_url)
+        await self._register(
+            correlation_id,
+            service_info.health_check_url,
+            None,
+            name=service_info.service_name,
+            id=str(service_info.service_id),
+            address=service_info.address,
+            port=service_info.port,
+            tags=list(service_info.tags),
+            meta=service_info.metadata,
+        )
         return ModelHandlerRegistrationResult(
             service_id=service_info.service_id, correlation_id=correlation_id
         )
@@ -350,7 +341,7 @@ class HandlerServiceDiscoveryConsul:
         self, service_id: UUID, correlation_id: UUID | None = None
     ) -> None:
         """Deregister an instance from the agent. It is fine when there is none."""
-        with self._life.operation("deregister_service", correlation_id) as client:
+        with self._asking("deregister_service", correlation_id) as client:
             await client.agent.deregister(str(service_id))
 
     async def discover_services(
@@ -358,7 +349,7 @@ class HandlerServiceDiscoveryConsul:
     ) -> ModelDiscoveryResult:
         """The instances that a query asks for."""
         correlation_id = correlation_id or query.correlation_id or uuid4()
-        with self._life.operation("discover_services", correlation_id) as client:
+        with self._asking("discover_services", correlation_id) as client:
             names = [query.service_name] if query.service_name else await client.catalog.services()
             found = [
                 _info(entry, correlation_id)
@@ -375,7 +366,7 @@ class HandlerServiceDiscoveryConsul:
         self, tag_filter: str | None = None, correlation_id: UUID | None = None
     ) -> dict[str, list[str]]:
         """The tags of all services of the datacenter, by their names."""
-        with self._life.operation("list_all_services", correlation_id) as client:
+        with self._asking("list_all_services", correlation_id) as client:
             services = await client.catalog.services()
         return {n: t for n, t in services.items() if tag_filter is None or tag_filter in t}
 
@@ -392,23 +383,27 @@ class HandlerServiceDiscoveryConsul:
 
     async def health_check(self, correlation_id: UUID | None = None) -> ModelHealthCheckResult:
         """How Consul is. It raises nothing."""
-        return await self._life.handler.health_check()
+        return await self._handler.health_check()
 
     async def shutdown(self) -> None:
         """Refuse what comes later. The handler goes on."""
-        self._life.closed = True
+        self._closed = True
+
+
+def _told(service: AgentService) -> dict[str, Any]:
+    return {
+        "id": service.id,
+        "name": service.service,
+        "address": service.address,
+        "port": service.port,
+        "tags": service.tags,
+        "metadata": service.meta,
+    }
 
 
 def _plain(entry: ServiceEntry) -> dict[str, Any]:
-    return {
-        "id": entry.service.id,
-        "name": entry.service.service,
-        "address": entry.address,
-        "port": entry.port,
-        "tags": entry.service.tags,
-        "metadata": entry.service.meta,
-        "health": entry.status,
-    }
+    where = {"address": entry.address, "port": entry.port, "health": entry.status}
+    return _told(entry.service) | where
 
 
 def _info(entry: ServiceEntry, correlation_id: UUID) -> ModelServiceInfo:

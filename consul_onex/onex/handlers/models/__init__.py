@@ -1,4 +1,4 @@
-"""What the handler answers with."""
+"""What the handler answers with, and how far an operation has come."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from ..._retrying import ModelOperationContext, ModelRetryState
 from ...enums import EnumResponseStatus
 from .consul import ModelConsulHandlerPayload
 
-__all__ = ["ModelConsulHandlerResponse"]
+__all__ = ["ModelConsulHandlerResponse", "ModelOperationContext", "ModelRetryState"]
 
 
 class ModelConsulHandlerResponse(BaseModel):

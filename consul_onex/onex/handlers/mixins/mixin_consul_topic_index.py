@@ -17,15 +17,17 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
+from uuid import UUID
 
 import anyio
 
-from ... import ConsulClient, DecodeError, KVPair, OutcomeUnknownError, TransactionError
-from .._translate import CORRELATION, context_of
-from ..errors import InfraConsulError
-from .models.consul import ModelEventBusTopicEntry, ModelNodeEventBusConfig
+from .... import ConsulClient, DecodeError, KVPair, OutcomeUnknownError, TransactionError
+from ..._translate import CORRELATION, context_of
+from ...errors import InfraConsulError
+from ..models.consul import ModelEventBusTopicEntry, ModelNodeEventBusConfig
+from .mixin_consul_initialization import MixinConsulInitialization
 
-__all__ = ["NOTHING", "TopicIndex", "entries_of"]
+__all__ = ["NOTHING", "MixinConsulTopicIndex", "TopicIndex", "entries_of"]
 
 Entries = Mapping[str, str | None]
 """What the keys of a node hold, by their last segment; None is a key that is not there."""
@@ -36,6 +38,17 @@ NOTHING: Final[Entries] = dict.fromkeys(_NAMES)
 _TRIES: Final = 40
 _AT_ONCE: Final = 60
 """So many topics in one transaction, which has 64 places, four of them for the node's keys."""
+
+
+class MixinConsulTopicIndex(MixinConsulInitialization):
+    """Who subscribes to what; a registration writes it, and its end takes it back."""
+
+    async def get_subscribers_for_topic(
+        self, topic: str, correlation_id: UUID | None = None
+    ) -> list[str]:
+        """The ids of the nodes that subscribe to a topic, sorted."""
+        with self.operation("consul.kv_get", correlation_id) as client:
+            return _names(await client.kv.get(_topic_key(topic)))
 
 
 def entries_of(config: ModelNodeEventBusConfig) -> Entries:
@@ -53,11 +66,12 @@ def entries_of(config: ModelNodeEventBusConfig) -> Entries:
 
 
 class TopicIndex:
-    """The index, as one handler reads and writes it."""
+    """The index, as one operation reads and writes it; its writers take turns by the lock."""
 
     def __init__(
         self,
         client: ConsulClient,
+        lock: anyio.Lock,
         *,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         dice: Callable[[], float] = random.random,
@@ -65,18 +79,13 @@ class TopicIndex:
         self._client = client
         self._sleep = sleep
         self._dice = dice
-        # Writers of one process would only lose against each other.
-        self._lock = anyio.Lock()
+        self._lock = lock
 
     async def of(self, node: str) -> Entries:
         """What the keys of a node hold now."""
         return {
             name: pair.text() if pair else None for name, pair in (await self._of(node)).items()
         }
-
-    async def subscribers(self, topic: str) -> list[str]:
-        """Who subscribes to a topic."""
-        return _names(await self._client.kv.get(_topic_key(topic)))
 
     async def write(self, node: str, wanted: Entries) -> tuple[frozenset[str], frozenset[str]]:
         """

@@ -1,0 +1,101 @@
+"""Each name of the platform is where its code imports it from."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parent / "consul_integration.txt").read_text()
+ROOT = "consul_onex.onex"
+
+NAMES = {
+    "handlers": "HandlerConsul HandlerServiceDiscoveryConsul ServiceDiscoveryConsul",
+    "handlers.handler_consul": "HANDLER_ID_CONSUL HandlerConsul RetryContext SUPPORTED_OPERATIONS",
+    "handlers.mixins": """
+        MixinConsulInitialization MixinConsulKV MixinConsulService MixinConsulTopicIndex
+    """,
+    "handlers.models": "ModelConsulHandlerResponse ModelOperationContext ModelRetryState",
+    "handlers.models.consul": """
+        ConsulPayload EnumConsulOperationType ModelConsulDeregisterPayload ModelConsulHandlerConfig
+        ModelConsulHandlerPayload ModelConsulKVGetFoundPayload ModelConsulKVGetNotFoundPayload
+        ModelConsulKVGetRecursePayload ModelConsulKVItem ModelConsulKVPutPayload
+        ModelConsulRegisterPayload ModelConsulRetryConfig ModelEventBusTopicEntry
+        ModelNodeEventBusConfig ModelPayloadConsul RegistryPayloadConsul
+    """,
+    "handlers.service_discovery": """
+        ModelDiscoveryQuery ModelDiscoveryResult ModelHandlerRegistrationResult ModelServiceInfo
+    """,
+    "enums": """
+        EnumCircuitState EnumHandlerType EnumHandlerTypeCategory EnumInfraTransportType
+        EnumResponseStatus EnumRetryErrorCategory
+    """,
+    "errors": """
+        EnvelopeValidationError InfraAuthenticationError InfraConnectionError InfraConsulError
+        InfraProtocolError InfraRateLimitedError InfraRequestRejectedError InfraTimeoutError
+        InfraUnavailableError ModelInfraErrorContext ModelOnexError ModelTimeoutErrorContext
+        ProtocolConfigurationError RuntimeHostError SecretResolutionError UnknownHandlerTypeError
+    """,
+    "mixins": """
+        MixinAsyncCircuitBreaker MixinEnvelopeExtraction MixinRetryExecution
+        ModelCircuitBreakerConfig ModelRetryErrorClassification ProtocolCircuitBreakerAware
+    """,
+    "utils": """
+        sanitize_backend_error sanitize_consul_key sanitize_error_message sanitize_error_string
+        sanitize_url
+    """,
+}
+
+# What the platform has beside these, and why it is not here.
+ELSEWHERE = {
+    "ModelHandlerOutput": "of the platform's core; a response is its own `result`",
+    "ModelHealthCheckConfig": "asks for an expected status, which no check of Consul has",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_each_name_is_where_it_is_imported_from(module: str) -> None:
+    there = import_module(f"{ROOT}.{module}")
+
+    for name in NAMES[module].split():
+        assert name in there.__all__
+        assert hasattr(there, name)
+
+
+def test_every_name_on_the_page_is_among_them() -> None:
+    said = set(re.findall(r"\b(?:Model|Enum|Mixin|Infra|Handler)[A-Z]\w+", PAGE))
+    known = {name for names in NAMES.values() for name in names.split()}
+
+    assert len(said) > 10
+    assert said - known == set()
+    assert not known & set(ELSEWHERE)
+
+
+def test_every_import_of_the_page_is_among_them() -> None:
+    line = re.compile(r"^from omnibase_infra\.(\S+) import (\w+)$", re.MULTILINE)
+
+    for module, name in line.findall(PAGE):
+        assert name in NAMES[module].split()
+
+
+def test_every_file_on_the_page_is_here() -> None:
+    files = set(re.findall(r"src/omnibase_infra/([\w/*.]+)", PAGE))
+    here = Path(import_module(ROOT).__path__[0])
+
+    assert files == {
+        "handlers/handler_consul.py",
+        "handlers/mixins/mixin_consul_*.py",
+        "handlers/models/consul/",
+    }
+    # A folder of one file is a file.
+    for file in files:
+        assert list(here.glob(re.sub(r"/$", ".py", file))), file
+
+
+def test_a_handler_is_made_of_what_it_is_said_to_be() -> None:
+    handlers, mixins = import_module(f"{ROOT}.handlers"), import_module(f"{ROOT}.handlers.mixins")
+
+    for name in NAMES["handlers.mixins"].split():
+        assert issubclass(handlers.HandlerConsul, getattr(mixins, name))
