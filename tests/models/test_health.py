@@ -137,7 +137,8 @@ def test_a_slim_instance_that_is_damaged_is_told_by_its_place(said: Any, problem
 
 def test_whether_it_is_remote_is_nothing_that_consul_says() -> None:
     for new in (b"true", b"null", b'{"Region": "eu"}'):
-        for model in (ServiceEntry, ServiceInstance):
+        models: tuple[type[ServiceEntry | ServiceInstance], ...] = (ServiceEntry, ServiceInstance)
+        for model in models:
             made = TypeAdapter(model).validate_json(b'{"Remote": %b}' % new)
 
         assert made.remote is False
