@@ -53,7 +53,9 @@ class Bulk:
         self._wire = wire
         options = wire.options
         place = {"Namespace": options.namespace, "Partition": options.partition}
-        self._fixed = {name: value for name, value in place.items() if value is not None}
+        self._fixed: dict[str, str | int] = {
+            name: value for name, value in place.items() if value is not None
+        }
         if flags:
             self._fixed["Flags"] = flags
         self._pairs = {_key(key): as_bytes(value) for key, value in pairs.items()}
