@@ -1,6 +1,7 @@
 """The measurements of a start: imports, a new client and what it takes, its first call."""
 
 import gc
+import os
 import subprocess
 import sys
 import time
@@ -76,7 +77,9 @@ def in_a_new_process(before: str, timed: str) -> Sample:
         f"exec({timed!r}); print(time.process_time() - cpu, time.perf_counter() - wall)"
     )
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    # What is installed was compiled when it was installed.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     cpu_time, wall_time = map(float, done.stdout.split())
     return {"CPU": cpu_time, "time": wall_time}
 
