@@ -67,9 +67,16 @@ ALL: Final = (ONEX, FAST, REFERENCE, HTTPCORE, AIOHTTP, PY_CONSUL, PY_CONSUL_SYN
 async def measure(
     agent: Agent, still: str, stages: Sequence[str], rounds: int, seconds: float
 ) -> list[Result]:
+    def begins(*names: str) -> bool:
+        """Whether one of these is wanted; said, since all of it takes minutes."""
+        wanted = not set(names).isdisjoint(stages)
+        if wanted:
+            print(f"measuring: {', '.join(names)} ...", file=sys.stderr)
+        return wanted
+
     results: list[Result] = []
     setting, at_responder = Setting(agent.url), Setting(still)
-    if "get" in stages or "put" in stages:
+    if begins("get", "put"):
         async with contestants(setting, *ALL) as them:
             await them[0].put()
             for stage, what, operation in (
@@ -80,14 +87,14 @@ async def measure(
                     results += await calls(
                         them, what, operation, LEVELS, rounds=rounds, seconds=seconds
                     )
-    if "get" in stages or "layers" in stages:
+    if begins("get", "layers"):
         async with contestants(
             at_responder, ONEX, FAST, NO_LAYERS, REFERENCE, HTTPCORE, AIOHTTP
         ) as them:
             results += await calls(
                 them, STILL, lambda one: one.get, LEVELS, rounds=rounds, seconds=seconds
             )
-    if "layers" in stages:
+    if begins("layers"):
         each = [f"only {type(layer).__name__}" for layer in LAYERS]
         async with contestants(at_responder, NO_LAYERS, *each, ONEX) as them:
             results += await calls(
@@ -96,14 +103,14 @@ async def measure(
                 seconds=seconds,
                 reference=NO_LAYERS,
             )
-    if "decode" in stages:
+    if begins("decode"):
         results += decoding(rounds=rounds)
-    if "bulk" in stages:
+    if begins("bulk"):
         results += await many(setting, rounds=rounds)
-    if "watch" in stages:
+    if begins("watch"):
         results += open_watches(rounds=max(1, rounds // 4))
         results += await watches(agent, samples=60 * rounds)
-    if "start" in stages:
+    if begins("start"):
         results += imports(rounds=2 * rounds)
         results += first_gets(still, rounds=2 * rounds)
         results += clients(still, rounds=rounds)
