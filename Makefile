@@ -48,9 +48,9 @@ examples: .venv/.dev consul  ## the examples and the code in the pages, against 
 endpoints: .venv/.dev  ## write docs/endpoints.md anew, from the docstrings
 	@$(BIN)/python -m tests.endpoints
 
-bench: .venv/.dev consul  ## how fast, beside plain httpx and py-consul; three minutes
+bench: .venv/.dev consul  ## how fast, beside httpx, aiohttp and py-consul; four minutes
 	@$(PIP) install --group bench || true
-	@$(BIN)/python -m tests.bench $(BENCH)
+	@$(BIN)/python -m tests.bench --json bench.json $(BENCH)
 
 package: .venv/.dev consul  ## build, install the wheel in an empty environment, run it there
 	@$(BIN)/python -m tests.package
@@ -59,7 +59,7 @@ consul: $(BIN)/python  ## find a Consul to test with, or fetch one
 	@$(BIN)/python -m tests.support.consul_binary
 
 clean:  ## delete what make has made, except .consul
-	@rm -rf .venv dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv dist bench.json .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 all: lint types cov examples package  ## what must pass before a change goes in

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, t
 
 from .errors import InvalidRequestError
 
-__all__ = ["LAZY", "UNSAID", "adapter_of", "dumped", "place_of", "problem_of"]
+__all__ = ["LAZY", "UNMEANT", "UNSAID", "adapter_of", "dumped", "place_of", "problem_of"]
 
 T = TypeVar("T")
 
@@ -20,6 +20,9 @@ LAZY: Final = ConfigDict(defer_build=True)
 
 UNSAID: Final = "~"
 """A step on the way to a place in a document that nobody wants to read."""
+
+UNMEANT: Final = "-"
+"""A step to where a document need not have gone: what is wrong there is not what is wrong."""
 
 
 def adapter_of(type_: type[T]) -> TypeAdapter[T]:
@@ -51,7 +54,8 @@ def dumped(obj: Any, operation: str | None = None) -> bytes:
 
 def problem_of(error: ValidationError) -> str:
     """Where a document is wrong, and in what way. Not what stands there: it may be a secret."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    first = next(one for one in errors if UNMEANT not in one["loc"])
     return f"{place_of(first) or 'the whole'}: {first['type']}"
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from .errors import InvalidRequestError
 
-__all__ = ["as_bytes", "u64"]
+__all__ = ["MAX_BYTES", "MAX_OPERATIONS", "as_bytes", "u64"]
+
+MAX_BYTES: Final = 512 * 1024
+"""How many bytes of JSON a transaction may have, on a server that is not set otherwise."""
+
+MAX_OPERATIONS: Final = 64
+"""How many operations a transaction may have. Servers take 128 since Consul 1.14."""
 
 
 def as_bytes(value: bytes | str, what: str = "value") -> bytes:

@@ -724,24 +724,29 @@ class Wire:
         timeouts: dict[str, Any] = _timeouts(
             self.line.connect_timeout, self.line.attempt_timeout, call.hold
         )
+        length = content.length if isinstance(content, Upload) else len(content)
         if method in ("PUT", "POST"):
             headers = [*headers, (b"Content-Type", content_type)]
-        if isinstance(content, Upload):
-            headers = [*headers, (b"Content-Length", str(content.length).encode("ascii"))]
+        if length or method in ("PUT", "POST"):
+            headers = [*headers, (b"Content-Length", str(length).encode("ascii"))]
         if call.stream:
             # Packing would hold back what is there already.
             headers = [(k, v) if k != b"Accept-Encoding" else (k, b"identity") for k, v in headers]
         if call.unhurried:
             # The call's own time-out is all there is.
             timeouts = timeouts | {"read": None}
-        return httpx.Request(
+        request = httpx.Request(
             method,
-            httpx.URL(self.line.base + target),
+            _url(self.line.base + target),
             headers=headers,
-            content=None if isinstance(content, Upload) else content,
-            stream=content if isinstance(content, Upload) else None,
+            # With its content instead, httpx would go through the headers once more.
+            stream=content if isinstance(content, Upload) else httpx.ByteStream(content),
             extensions={"timeout": timeouts, CARD: call},
         )
+        if not isinstance(content, Upload):
+            # So that whoever looks at the request finds it there.
+            request.read()
+        return request
 
     # -- what the server can do --------------------------------------------------------------------
 
@@ -820,7 +825,9 @@ class Wire:
         cursor: Cursor | None,
     ) -> Call:
         options = self.options
-        datacenter = options.datacenter if Takes.DATACENTER in takes else None
+        datacenter = options.datacenter
+        if datacenter is not None and Takes.DATACENTER not in takes:
+            datacenter = None
         if cursor is not None and not options.failover and cursor.datacenter != datacenter:
             # Its index counts another datacenter's history.
             cursor.restart()
@@ -859,6 +866,12 @@ class Wire:
         if options.partition is not None and Takes.PARTITION in takes:
             params.append(("partition", options.partition))
         return params
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Parsed once: most programs ask for the same few things again and again."""
+    return httpx.URL(text)
 
 
 @lru_cache

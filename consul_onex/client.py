@@ -42,8 +42,6 @@ from .transport import (
     Breaker,
     Circuit,
     CircuitStatistics,
-    Connections,
-    ConnectionStatistics,
     Datacenters,
     Deadline,
     Events,
@@ -84,8 +82,10 @@ if TYPE_CHECKING:
     from .api.status import Status
     from .api.txn import Txn
 
-    # Importing them costs as much as httpx, and is needed for from_env alone.
+    # Importing them costs as much as httpx, and is needed for from_env alone; so does what sockets
+    # need, and not every client has sockets.
     from .settings import ConsulSettings
+    from .transport import ConnectionStatistics
 
 __all__ = ["ConsulClient", "Overrides", "Param", "Statistics"]
 
@@ -241,6 +241,8 @@ class ConsulClient:
         )
         bottom = transport
         if bottom is None:
+            from .transport import Connections
+
             bottom = Connections(tls=tls.context, server_name=tls.server_name, socket=where.socket)
         resilience = _usual_layers(deadline, settings) if layers is None else _checked(layers)
         parts = stacked(bottom, [*resilience, whole, authorize])
@@ -638,6 +640,8 @@ class ConsulClient:
 
     def statistics(self) -> Statistics:
         """How the client is doing at this moment."""
+        from .transport import Connections
+
         parts = self._core.parts
         return Statistics(
             circuits={name: circuit.statistics() for name, circuit in self.circuits.items()},

@@ -8,6 +8,7 @@ What can go wrong, as one tree.
       ConsulConnectionError         no usable answer arrived
         ConsulTimeoutError          ... within the time allowed
       OutcomeUnknownError           a write may or may not have been applied
+      PartlyWrittenError            some of many keys were written, and others not
       CircuitOpenError              not sent: the circuit of this datacenter is open
       OverloadedError               not sent: too many calls are in flight here
       ClientClosedError             not answered: this client is closed
@@ -62,6 +63,7 @@ __all__ = [
     "OperationError",
     "OutcomeUnknownError",
     "OverloadedError",
+    "PartlyWrittenError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitedError",
@@ -140,6 +142,19 @@ class OutcomeUnknownError(ConsulError):
     ) -> None:
         super().__init__(message, operation=operation)
         self.timed_out = timed_out
+
+
+class PartlyWrittenError(ConsulError):
+    """
+    Some of many keys were written, and others not. What stopped it is the `__cause__`.
+
+    `written`, `unknown` and `unwritten` are their names: the answer for those in the middle was
+    lost, so they may or may not have been written.
+    """
+
+    written: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unwritten: tuple[str, ...] = ()
 
 
 class CircuitOpenError(ConsulError):

@@ -87,6 +87,18 @@ def test_the_package_does_not_import_what_only_the_environment_needs() -> None:
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
 
 
+def test_what_only_sockets_need_is_not_imported_before_there_are_any() -> None:
+    code = (
+        "import sys, httpx, consul_onex, consul_onex.transport\n"
+        "consul_onex.ConsulClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))\n"
+        "assert 'httpcore' not in sys.modules\n"
+        "consul_onex.ConsulClient()\n"
+        "assert 'httpcore' in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(("scheme", "made"), [("http", False), ("https", True)])
 async def test_a_tls_context_is_made_with_the_first_https_connection(
     scheme: str, made: bool

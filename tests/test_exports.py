@@ -100,6 +100,15 @@ def test_every_public_error_and_warning_is_at_the_front_door() -> None:
     assert set(errors.__all__) <= set(consul_onex.__all__)
 
 
+def test_a_layer_that_is_not_there_is_an_attribute_error() -> None:
+    from consul_onex import transport
+
+    with pytest.raises(
+        AttributeError, match=r"module 'consul_onex\.transport' has no attribute 'Cache'"
+    ):
+        transport.Cache  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'consul_onex' has no attribute 'Consul'"):
         consul_onex.Consul  # type: ignore[attr-defined]  # noqa: B018

@@ -72,6 +72,7 @@ PAIRS: Final = {
     "models.kv": ({"models.txn"}, "a transaction leaves pairs behind"),
     "_topic": ({"watch"}, "a watch is one of those who follow a topic"),
     "_wire": ({"_selection"}, "a selection asks it whether the server heeds all of it"),
+    "api._bulk": ({"api.kv"}, "how many keys are written"),
     "api.acl._one": ({"api.acl"}, "how old servers say that something is not there"),
     "recipes.session": ({"recipes"}, "whatever is held is held by a session"),
     "recipes.lock": ({"recipes.election", "recipes.semaphore"}, "they hold as a lock holds"),
@@ -95,7 +96,7 @@ ONLY_IN: Final = {
     "httpx": {"transport", "_failures", "_wire", "client", "testing"},
     "httpcore": {"transport"},
     "anyio": {
-        *("transport", "_topic", "_wire", "watch", "api.kv", "api.snapshot"),
+        *("transport", "_topic", "_wire", "watch", "api.kv", "api._bulk", "api.snapshot"),
         *("recipes", "onex", "testing"),
     },
     "pydantic_settings": {"settings"},

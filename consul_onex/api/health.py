@@ -11,13 +11,14 @@ from .._selection import selection
 from .._wire import Wire
 from ..models._base import rows_of
 from ..models.check import HealthCheck
-from ..models.health import ServiceEntry
+from ..models.health import ServiceEntry, ServiceInstance
 from ..query import Cursor
 
 __all__ = ["Health"]
 
 _CHECKS: Final = rows_of(HealthCheck)
 _ENTRIES: Final = rows_of(ServiceEntry)
+_INSTANCES: Final = rows_of(ServiceInstance)
 
 
 class Health:
@@ -76,6 +77,45 @@ class Health:
         )
         path = f"/v1/health/service/{segment(name, 'service')}"
         return await self._entries("health.service", path, params, cursor)
+
+    async def instances(
+        self,
+        name: str,
+        passing: bool = False,
+        tag: str | Sequence[str] | None = None,
+        near: str | None = None,
+        filter: str | None = None,
+        cursor: Cursor | None = None,
+        *,
+        node_meta: Mapping[str, str] | None = None,
+        peer: str | None = None,
+        sameness_group: str | None = None,
+    ) -> list[ServiceInstance]:
+        """
+        As `service`, but of each instance only where it is, its tags, its weight and its status.
+
+        Much cheaper to read, and a tenth of the size: for those who choose among many, or follow
+        them all the time. (It is the same answer that travels.)
+
+        GET /v1/health/service/:service
+        https://developer.hashicorp.com/consul/api-docs/health#list-nodes-for-service
+        """
+        params = await selection(
+            *(self._wire, "health.instances"),
+            passing=passing,
+            tag=tag,
+            near=near,
+            filter=filter,
+            node_meta=node_meta,
+            peer=peer,
+            sameness_group=sameness_group,
+        )
+        path = f"/v1/health/service/{segment(name, 'service')}"
+        home = await self._home()
+        found = await self._wire.read("health.instances", path, _INSTANCES, params, cursor=cursor)
+        if home is None:
+            return found
+        return [replace(one, remote=one.datacenter not in ("", home)) for one in found]
 
     async def connect(
         self,

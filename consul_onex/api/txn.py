@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from .._call import Safety
 from .._json import dumped
-from .._values import as_bytes, u64
+from .._values import MAX_BYTES, MAX_OPERATIONS, as_bytes, u64
 from .._wire import Takes, Wire
 from ..errors import InvalidRequestError
 from ..models.catalog import CatalogCheck, CatalogServiceDefinition
@@ -26,12 +26,6 @@ __all__ = [
     "Transaction",
     "Txn",
 ]
-
-MAX_BYTES: Final = 512 * 1024
-"""How many bytes of JSON a transaction may have, on a server that is not set otherwise."""
-
-MAX_OPERATIONS: Final = 64
-"""How many operations a transaction may have. Servers take 128 since Consul 1.14."""
 
 _RESULT: Final = TypeAdapter(TxnResult)
 

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         Check,
         CheckDefinition,
         CheckOptions,
+        CheckStatus,
         HealthCheck,
         aggregated,
     )
@@ -236,6 +237,7 @@ if TYPE_CHECKING:
     )
     from .health import (
         ServiceEntry,
+        ServiceInstance,
     )
     from .kv import (
         KVPair,
@@ -395,6 +397,7 @@ __all__ = [
     "Check",
     "CheckDefinition",
     "CheckOptions",
+    "CheckStatus",
     "CheckUpdate",
     "ClaimVerification",
     "CompoundServiceName",
@@ -555,6 +558,7 @@ __all__ = [
     "ServiceDefaults",
     "ServiceEntry",
     "ServiceIdentity",
+    "ServiceInstance",
     "ServiceIntentions",
     "ServicePort",
     "ServiceQuery",
@@ -671,7 +675,8 @@ _HOME: Final = {
         "catalog",
     ),
     **dict.fromkeys(
-        ["Check", "CheckDefinition", "CheckOptions", "HealthCheck", "aggregated"], "check"
+        ["Check", "CheckDefinition", "CheckOptions", "CheckStatus", "HealthCheck", "aggregated"],
+        "check",
     ),
     **dict.fromkeys(
         [
@@ -824,7 +829,7 @@ _HOME: Final = {
     **dict.fromkeys(
         ["Consumers", "ImportedService", "ResolvedExportedService"], "exported_services"
     ),
-    **dict.fromkeys(["ServiceEntry"], "health"),
+    **dict.fromkeys(["ServiceEntry", "ServiceInstance"], "health"),
     **dict.fromkeys(["KVPair"], "kv"),
     **dict.fromkeys(["Namespace", "NamespaceACLs"], "namespace"),
     **dict.fromkeys(

@@ -15,10 +15,12 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
+    AliasPath,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -33,7 +35,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json
 
 from .._duration import parse_duration
-from .._json import LAZY, UNSAID, adapter_of, place_of
+from .._json import LAZY, UNMEANT, UNSAID, adapter_of, place_of
 from ..errors import DecodeError, InvalidRequestError
 
 __all__ = [
@@ -44,14 +46,17 @@ __all__ = [
     "Duration",
     "FreeForm",
     "Nanoseconds",
+    "NoneIfEmpty",
     "NullIs",
     "Received",
     "Secret",
     "Time",
+    "Tolerant",
     "named",
     "of_peer",
     "rows_of",
     "wire_name",
+    "within",
 ]
 
 T = TypeVar("T")
@@ -108,16 +113,8 @@ class NullIs:
 
 
 def _null_is(empty: Callable[[], Any], schema: CoreSchema) -> CoreSchema:
-    # Null is tried last, and turned into the default by a schema that takes nothing: all of it in
-    # Rust. (A default on the field's own schema would hide damaged values.)
-    null = core_schema.chain_schema(
-        [
-            core_schema.none_schema(),
-            core_schema.with_default_schema(
-                core_schema.literal_schema([False]), default_factory=empty, on_error="default"
-            ),
-        ]
-    )
+    # Null is tried last. (A default on the field's own schema would hide damaged values.)
+    null = _turned(core_schema.none_schema(), empty)
     # Consul may say null; a caller who writes None where there is none has made a mistake.
     said = core_schema.json_or_python_schema(
         json_schema=null, python_schema=core_schema.is_instance_schema(_Nothing)
@@ -125,8 +122,47 @@ def _null_is(empty: Callable[[], Any], schema: CoreSchema) -> CoreSchema:
     return core_schema.union_schema([(schema, UNSAID), (said, UNSAID)], mode="left_to_right")
 
 
+def _turned(schema: CoreSchema, made: Callable[[], Any]) -> CoreSchema:
+    """Whatever a schema takes is turned into this, by one that takes nothing: all of it in Rust."""
+    return core_schema.chain_schema(
+        [
+            schema,
+            core_schema.with_default_schema(
+                core_schema.is_instance_schema(_Nothing), default_factory=made, on_error="default"
+            ),
+        ]
+    )
+
+
 class _Nothing:
     """What no value is an instance of."""
+
+
+class NoneIfEmpty:
+    """
+    Marks a part that Consul sends of everything, though most have none: empty, it is None.
+
+    It is empty without a field, and where each of its fields is an empty part or empty text.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        # First: a model would take it, and make an object of each field that it has.
+        said = core_schema.union_schema(
+            [(_turned(_EMPTY, NoneType), UNMEANT), (schema, UNSAID)], mode="left_to_right"
+        )
+        return core_schema.json_or_python_schema(json_schema=said, python_schema=schema)
+
+
+_EMPTY: Final = core_schema.dict_schema(
+    values_schema=core_schema.union_schema(
+        [
+            core_schema.typed_dict_schema({}, extra_behavior="forbid"),
+            core_schema.literal_schema([""]),
+        ]
+    )
+)
 
 
 class _Seconds:
@@ -218,6 +254,12 @@ FreeForm = Annotated[dict[str, Any], PlainSerializer(_unveiled, when_used="json"
 """What somebody else gives a meaning. A SecretStr in it is plain on the wire, as elsewhere."""
 
 
+def within(*path: str) -> FieldInfo:
+    """Mark a field that is read from inside of other parts, for an `Annotated` type."""
+    marked: FieldInfo = Field(validation_alias=AliasPath(*path))
+    return marked
+
+
 def of_peer(peer: str | None, *names: str) -> tuple[str, ...]:
     """What tells a row from others: names are unique within a cluster, so a peer's are told."""
     return (peer, *names) if peer else names
@@ -232,8 +274,8 @@ def rows_of(row: type[T]) -> TypeAdapter[list[T]]:
 # -- the two kinds -------------------------------------------------------------------------------
 
 
-class Received:
-    """What Consul says: missing, null and new fields are fine, whatever they are."""
+class Tolerant:
+    """What is read from what Consul says: missing, null and new fields are fine."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -241,6 +283,12 @@ class Received:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return _tolerant(handler, handler(source))
+
+
+class Received(Tolerant):
+    """What Consul says: missing, null and new fields are fine, whatever they are."""
+
+    __slots__ = ()
 
     def to_wire(self) -> dict[str, Any]:
         """

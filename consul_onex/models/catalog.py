@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ._base import Definition, Duration, Nanoseconds, Received, named, of_peer
+from ._base import Definition, Duration, Nanoseconds, NoneIfEmpty, Received, named, of_peer
 from .service import (
     AgentService,
     Connect,
@@ -222,8 +222,8 @@ class CatalogService(Received):
     service_ports: list[ServicePort] = field(default_factory=list)
     service_socket_path: str = ""
     service_enable_tag_override: bool = False
-    service_proxy: Proxy | None = None
-    service_connect: Connect | None = None
+    service_proxy: Annotated[Proxy | None, NoneIfEmpty] = None
+    service_connect: Annotated[Connect | None, NoneIfEmpty] = None
     service_locality: Locality | None = None
     peer_name: str | None = None
     namespace: str | None = None

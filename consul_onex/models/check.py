@@ -9,9 +9,16 @@ from typing import Annotated, Any, Final, Self, TypedDict, Unpack
 from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
 from ..errors import InvalidRequestError
-from ._base import Definition, Duration, Received, Secret, named, of_peer
+from ._base import Definition, Duration, NoneIfEmpty, Received, Secret, Tolerant, named, of_peer
 
-__all__ = ["Check", "CheckDefinition", "CheckOptions", "HealthCheck", "aggregated"]
+__all__ = [
+    "Check",
+    "CheckDefinition",
+    "CheckOptions",
+    "CheckStatus",
+    "HealthCheck",
+    "aggregated",
+]
 
 Interval = Annotated[Duration, Field(gt=0)]
 
@@ -354,6 +361,7 @@ class HealthCheck(Received):
     `status` is `passing`, `warning` or `critical`; `output` is what it said when it last ran.
     `service_id` is empty for a check of the node. `interval` and `timeout` are seconds, and 0 where
     Consul does not say, which before 1.10 it never does. The time-to-live of a check is never told.
+    `definition` is None where an agent does the check.
     """
 
     node: str = ""
@@ -369,7 +377,7 @@ class HealthCheck(Received):
     interval: Duration = 0.0
     timeout: Duration = 0.0
     exposed_port: int = 0
-    definition: CheckDefinition | None = None
+    definition: Annotated[CheckDefinition | None, NoneIfEmpty] = None
     peer_name: str | None = None
     namespace: str | None = None
     partition: str | None = None
@@ -382,12 +390,20 @@ class HealthCheck(Received):
         return of_peer(self.peer_name, self.node, self.check_id)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckStatus(Tolerant):
+    """Which check, and its status: `passing`, `warning` or `critical`."""
+
+    check_id: str = ""
+    status: str = ""
+
+
 _NODE_MAINTENANCE: Final = "_node_maintenance"
 _SERVICE_MAINTENANCE: Final = "_service_maintenance:"
 _BY_URGENCY: Final = ("critical", "warning", "passing")
 
 
-def aggregated(checks: Sequence[HealthCheck]) -> str:
+def aggregated(checks: Sequence[HealthCheck | CheckStatus]) -> str:
     """
     The one status of several checks: `maintenance`, else the worst of them; `passing` for none.
 

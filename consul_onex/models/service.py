@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ._base import Definition, FreeForm, Received, Secret, named
+from ._base import Definition, FreeForm, NoneIfEmpty, Received, Secret, named
 from .check import Check
 
 __all__ = [
@@ -223,7 +223,8 @@ class AgentService(Received):
     An instance of a service, as Consul tells of it.
 
     `service` is its name, and `id` which of the instances it is. `content_hash` is given where one
-    instance was asked for; the indexes where the servers were asked.
+    instance was asked for; the indexes where the servers were asked. `proxy` and `connect` are None
+    where it is no proxy, and takes no part in the mesh by itself.
     """
 
     kind: str = ""
@@ -240,8 +241,8 @@ class AgentService(Received):
     tagged_addresses: dict[str, ServiceAddress] = field(default_factory=dict)
     weights: Weights | None = None
     enable_tag_override: bool = False
-    proxy: Proxy | None = None
-    connect: Connect | None = None
+    proxy: Annotated[Proxy | None, NoneIfEmpty] = None
+    connect: Annotated[Connect | None, NoneIfEmpty] = None
     locality: Locality | None = None
     peer_name: str | None = None
     datacenter: str | None = None

@@ -32,16 +32,21 @@ about the agent itself; without one they go by the method.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ._layer import Layer, stack
 from .authorize import Authorize
 from .body import WholeBody
 from .breaker import Breaker, Circuit, CircuitState, CircuitStatistics
-from .connections import Connections, ConnectionStatistics
 from .datacenter import Datacenters
 from .deadline import Deadline
 from .events import Events, log_event
 from .limit import Limit, LimitStatistics
 from .retry import Retry, RetryStatistics
+
+if TYPE_CHECKING:
+    from .connections import Connections, ConnectionStatistics
 
 __all__ = [
     "Authorize",
@@ -63,3 +68,12 @@ __all__ = [
     "log_event",
     "stack",
 ]
+
+
+if not TYPE_CHECKING:
+    # httpcore, and trio with it where that is installed, take longer to import than all of this:
+    # no earlier than the first client needs them.
+    def __getattr__(name: str) -> object:
+        if name in ("Connections", "ConnectionStatistics"):
+            return getattr(import_module(".connections", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -53,7 +53,7 @@ class AuthorizeTransport(httpx.AsyncBaseTransport):
             httpx.Request(
                 request.method,
                 request.url,
-                headers=_with(request.headers.raw, _credentials(token, self._authorize.basic)),
+                headers=_with(request.headers, _credentials(token, self._authorize.basic)),
                 stream=request.stream,
                 extensions=request.extensions,
             )
@@ -71,8 +71,7 @@ def _credentials(token: Token | None, basic: SecretStr | None) -> list[tuple[byt
     return headers
 
 
-def _with(
-    headers: list[tuple[bytes, bytes]], credentials: list[tuple[bytes, bytes]]
-) -> list[tuple[bytes, bytes]]:
-    ours = {name.lower() for name, _ in credentials}
-    return [*(pair for pair in headers if pair[0].lower() not in ours), *credentials]
+def _with(headers: httpx.Headers, credentials: list[tuple[bytes, bytes]]) -> httpx.Headers:
+    headers = headers.copy()
+    headers.update(credentials)
+    return headers

@@ -101,15 +101,10 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
 
 def _framing(response: httpx.Response) -> tuple[int, str]:
     """How long the body says it is (0 where it does not say), and how it is packed."""
-    announced, coding = 0, ""
-    for name, value in response.headers.raw:
-        match name.lower():
-            case b"content-length":
-                announced = int(value[:20]) if value.isdigit() else 0
-            case b"content-encoding":
-                # A second line is a second coding.
-                coding += f"{', ' if coding else ''}{value.decode('latin-1').strip().lower()}"
-    return announced, coding
+    length = response.headers.get("content-length", "")[:20]
+    announced = int(length) if length.isascii() and length.isdigit() else 0
+    # A second line is a second coding.
+    return announced, response.headers.get("content-encoding", "").strip().lower()
 
 
 async def _read_all(response: httpx.Response, coding: str, limit: int, operation: str) -> bytes:

@@ -1,15 +1,18 @@
 """
-How fast, beside the same thing done with plain httpx: `make bench`, `python -m tests.bench`.
+How fast, beside others who do the same: `make bench`, `make bench BENCH='get layers'`.
 
-Three stages, all of them unless some are named (`make bench BENCH=watch`): `calls` of the key-value
-store, `watch`, and `import`.
+Seven stages, all of them unless some are named. `get` and `put`: one key, 1, 16 and 64 calls at
+once. `layers`: what each layer of resilience costs. `decode`: bytes into models. `bulk`: 10,000
+keys. `watch`: many that are open, and how soon one wakes. `start`: imports, a new client, the first
+call.
 
-All contestants run in one process against one agent, in turns and in another order each round, so
-that whatever else the machine does falls on all of them. A ratio is taken within a round; what is
-shown is the median over the rounds. CPU is this process's own, so it leaves Consul's work out.
-What many open watches cost is measured in a process for each contestant, all of them at the same
-time: memory and CPU/s are those of that process. Percentiles are of all samples, and so are their
-ratios.
+First comes a table of what was meant to be reached, then everything. All contestants run in one
+process, in turns and in another order each round, so that whatever else the machine does falls on
+all of them. A ratio is taken within a round; what is shown is the median over the rounds. CPU is
+this process's own, so it leaves Consul's work out. The responder is a server of our own, which
+always says the same: it is there to see clients by, and is no measure of Consul. Decoding, imports
+and many open watches are measured in processes of their own. Percentiles are of all samples, and
+so are their ratios.
 
 Read the ratios: times are those of one machine on one day.
 """

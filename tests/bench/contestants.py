@@ -1,7 +1,9 @@
-"""Who takes part: each can get, put and follow a key, and says how it was set up."""
+"""Who takes part: each can get and put a key, some can follow one; and how it was set up."""
 
 import importlib
 import importlib.util
+import inspect
+import json
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import httpcore
 import httpx
 
 from consul_onex import ConsulClient
@@ -19,10 +22,14 @@ KEY: Final = "bench/key"
 VALUE: Final = b"x" * 64
 
 ONEX: Final = "consul_onex"
+FAST: Final = "consul_onex, fast"
 NO_LAYERS: Final = "no layers"
 USUAL_LIMITS: Final = "usual limits"
 REFERENCE: Final = "httpx"
+HTTPCORE: Final = "httpcore"
+AIOHTTP: Final = "aiohttp"
 PY_CONSUL: Final = "py-consul"
+PY_CONSUL_SYNC: Final = "py-consul, sync"
 
 Operation = Callable[[], Awaitable[object]]
 
@@ -36,32 +43,58 @@ class Setting:
     wait: int = 60
 
 
+def nothing_to_follow(_: str) -> Operation:
+    raise NotImplementedError("this one takes no part where keys are followed")
+
+
 @dataclass(frozen=True)
 class Contestant:
     name: str
     get: Operation
     put: Operation
-    follow: Callable[[str], Operation]
+    follow: Callable[[str], Operation] = nothing_to_follow
     """Given a key, what waits for its next value; the first one is there at once."""
+    alone: bool = False
+    """It cannot do two things at once."""
 
 
 @asynccontextmanager
 async def contestants(setting: Setting, *names: str) -> AsyncIterator[list[Contestant]]:
-    """These, open; py-consul only where it is installed."""
+    """These, open; those only that are installed."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(KNOWN[name](setting)) for name in present(*names)]
 
 
 def present(*names: str) -> list[str]:
-    return [name for name in names if name != PY_CONSUL or has_py_consul()]
+    return [name for name in names if all(map(is_installed, NEEDS.get(name, ())))]
+
+
+def is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+HAS_FAST: Final = "http" in inspect.signature(ConsulClient).parameters
+
+NEEDS: Final = {
+    # What is not there yet is installed nowhere.
+    FAST: ["httptools" if HAS_FAST else "consul_onex_fast"],
+    AIOHTTP: ["aiohttp"],
+    PY_CONSUL: ["consul", "aiohttp"],
+    PY_CONSUL_SYNC: ["consul"],
+}
 
 
 @asynccontextmanager
 async def onex(
-    name: str, layers: Callable[[Setting], list[Layer] | None], setting: Setting
+    name: str,
+    layers: Callable[[Setting], list[Layer] | None],
+    setting: Setting,
+    *,
+    http: str = "h11",
 ) -> AsyncIterator[Contestant]:
     """Our client; WholeBody and Authorize are below any layers."""
-    async with ConsulClient(setting.url, layers=layers(setting)) as client:
+    options: dict[str, Any] = {"http": http} if HAS_FAST else {}
+    async with ConsulClient(setting.url, layers=layers(setting), **options) as client:
         c = client.using(wait=setting.wait)
 
         def follow(key: str) -> Operation:
@@ -123,17 +156,65 @@ def httpx_client(setting: Setting) -> httpx.AsyncClient:
     )
 
 
-def has_py_consul() -> bool:
-    return all(importlib.util.find_spec(name) for name in ("consul", "aiohttp"))
+@asynccontextmanager
+async def bare_httpcore(setting: Setting) -> AsyncIterator[Contestant]:
+    """The same with httpcore's own pool: what httpx stands on."""
+    most = setting.connections
+    async with httpcore.AsyncConnectionPool(
+        max_connections=most, max_keepalive_connections=most
+    ) as pool:
+        url, headers = f"{setting.url}/v1/kv/{KEY}", [("Accept-Encoding", "identity")]
+
+        async def get() -> bytes:
+            response = await pool.request("GET", url, headers=headers)
+            return b64decode(json.loads(response.content)[0]["Value"])
+
+        async def put() -> bool:
+            response = await pool.request("PUT", url, headers=headers, content=VALUE)
+            return json.loads(response.content) is True
+
+        yield Contestant(HTTPCORE, get, put)
 
 
 @asynccontextmanager
-async def py_consul(setting: Setting) -> AsyncIterator[Contestant]:
+async def bare_aiohttp(setting: Setting) -> AsyncIterator[Contestant]:
+    """The same with aiohttp: what py-consul stands on."""
+    aiohttp: Any = importlib.import_module("aiohttp")
+    connector = aiohttp.TCPConnector(limit=setting.connections)
+    headers = {"Accept-Encoding": "identity"}
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        url = f"{setting.url}/v1/kv/{KEY}"
+
+        async def get() -> bytes:
+            async with session.get(url) as response:
+                return b64decode(json.loads(await response.read())[0]["Value"])
+
+        async def put() -> bool:
+            async with session.put(url, data=VALUE) as response:
+                return json.loads(await response.read()) is True
+
+        yield Contestant(AIOHTTP, get, put)
+
+
+@asynccontextmanager
+async def open_py_consul(setting: Setting) -> AsyncIterator[Any]:
     """py-consul's client for asyncio, over aiohttp."""
     aio: Any = importlib.import_module("consul.aio")
     port, most = httpx.URL(setting.url).port, setting.connections
     c = aio.Consul(host=HOST, port=port, connections_limit=most)
+    try:
+        yield c
+    finally:
+        await c.close()
 
+
+@asynccontextmanager
+async def py_consul(setting: Setting) -> AsyncIterator[Contestant]:
+    async with open_py_consul(setting) as c:
+        yield py_consul_of(setting, c)
+
+
+def py_consul_of(setting: Setting, c: Any) -> Contestant:
     def follow(key: str) -> Operation:
         index: str | None = None
 
@@ -148,16 +229,42 @@ async def py_consul(setting: Setting) -> AsyncIterator[Contestant]:
 
         return changed
 
-    try:
-        yield Contestant(PY_CONSUL, lambda: c.kv.get(KEY), lambda: c.kv.put(KEY, VALUE), follow)
-    finally:
-        await c.close()
+    return Contestant(PY_CONSUL, lambda: c.kv.get(KEY), lambda: c.kv.put(KEY, VALUE), follow)
 
+
+@asynccontextmanager
+async def py_consul_sync(setting: Setting) -> AsyncIterator[Contestant]:
+    """py-consul's client without asyncio, over requests: it blocks, and so is alone."""
+    consul: Any = importlib.import_module("consul")
+    c = consul.Consul(host=HOST, port=httpx.URL(setting.url).port)
+
+    async def get() -> object:
+        return c.kv.get(KEY)
+
+    async def put() -> object:
+        return c.kv.put(KEY, VALUE)
+
+    yield Contestant(PY_CONSUL_SYNC, get, put, alone=True)
+
+
+def only(layer: Layer) -> Callable[[Setting], list[Layer]]:
+    return lambda _: [layer]
+
+
+LAYERS: Final[list[Layer]] = [Deadline(), Events(), Retry(), Datacenters(), Breaker(), Limit()]
 
 KNOWN: Final[dict[str, Callable[[Setting], AbstractAsyncContextManager[Contestant]]]] = {
     ONEX: partial(onex, ONEX, roomy_layers),
+    FAST: partial(onex, FAST, roomy_layers, http="fast"),
     USUAL_LIMITS: partial(onex, USUAL_LIMITS, lambda _: None),
     NO_LAYERS: partial(onex, NO_LAYERS, lambda _: []),
+    **{
+        f"only {type(layer).__name__}": partial(onex, f"only {type(layer).__name__}", only(layer))
+        for layer in LAYERS
+    },
     REFERENCE: plain_httpx,
+    HTTPCORE: bare_httpcore,
+    AIOHTTP: bare_aiohttp,
     PY_CONSUL: py_consul,
+    PY_CONSUL_SYNC: py_consul_sync,
 }

@@ -1,23 +1,15 @@
-"""The measurements of calls and of imports: numbers out, nothing printed."""
+"""What a measurement is, and how two contestants are compared; and the measurement of calls."""
 
 import random
 import resource
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
-from tests.bench.contestants import ONEX, REFERENCE, Contestant, Operation
-
-# httpx loads httpcore with its first client, and so has it, too.
-IMPORTS = {
-    ONEX: "import consul_onex",
-    REFERENCE: "import anyio, httpcore, httpx; from pydantic import BaseModel, TypeAdapter",
-}
+from tests.bench.contestants import REFERENCE, Contestant, Operation
 
 Sample = Mapping[str, float]
 """What one contestant took in one round, by the name of the column: seconds, or bytes."""
@@ -31,43 +23,61 @@ class Result:
 
     what: str
     name: str
+    reference: str
     ratios: Sample
     values: Sample
+    samples: Sequence[Sample]
 
 
-def compared(what: str, samples: Samples, *, besides: Sequence[str] = ()) -> Iterator[Result]:
+def compared(
+    what: str, samples: Samples, *, reference: str = REFERENCE, besides: Sequence[str] = ()
+) -> Iterator[Result]:
     """Medians over the rounds. There is no ratio of the columns `besides`."""
     for name, own in samples.items():
-        pairs = list(zip(own, samples[REFERENCE], strict=True))
+        columns = [column for column in own[0] if column not in besides]
         yield Result(
             what,
             name,
-            ratios={
-                column: statistics.median(one[column] / other[column] for one, other in pairs)
-                for column in own[0]
-                if column not in besides
-            },
+            reference,
+            ratios={column: ratio(own, samples[reference], column) for column in columns},
             values={column: statistics.median(one[column] for one in own) for column in own[0]},
+            samples=own,
         )
 
 
-# -- calls ----------------------------------------------------------------------------------------
+def ratio(one: Sequence[Sample], other: Sequence[Sample], column: str) -> float:
+    """The median of the ratios within a round."""
+    pairs = zip(one, other, strict=True)
+    return statistics.median(mine[column] / theirs[column] for mine, theirs in pairs)
+
+
+def cpu() -> float:
+    """Seconds that this process has had of a processor."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 async def calls(
-    them: Sequence[Contestant], levels: Sequence[int], *, rounds: int, seconds: float
+    them: Sequence[Contestant],
+    what: str,
+    operation: Callable[[Contestant], Operation],
+    levels: Sequence[int],
+    *,
+    rounds: int,
+    seconds: float,
+    reference: str = REFERENCE,
 ) -> list[Result]:
-    """Get and put, at each level of concurrency."""
+    """One kind of call, at each level of concurrency."""
     results: list[Result] = []
-    for what in ("get", "put"):
-        for level in levels:
-            samples: Samples = {one.name: [] for one in them}
-            for number in range(rounds + 1):
-                for one in random.sample(them, len(them)):
-                    sample = await burst(getattr(one, what), level, seconds)
-                    if number:  # the first round warms
-                        samples[one.name].append(sample)
-            results += compared(f"{what}, {level} at once", samples)
+    for level in levels:
+        able = [one for one in them if level == 1 or not one.alone]
+        samples: Samples = {one.name: [] for one in able}
+        for number in range(rounds + 1):
+            for one in random.sample(able, len(able)):
+                sample = await burst(operation(one), level, seconds)
+                if number:  # the first round warms
+                    samples[one.name].append(sample)
+        results += compared(f"{what}, {level} at once", samples, reference=reference)
     return results
 
 
@@ -89,31 +99,20 @@ async def burst(operation: Operation, level: int, seconds: float) -> Sample:
     return {"CPU": (cpu() - before) / done, "time": (time.perf_counter() - started) / done}
 
 
-def cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-# -- start ----------------------------------------------------------------------------------------
-
-
-def imports(*, rounds: int) -> list[Result]:
-    """In a new process each; the first round warms the files."""
-    samples: Samples = {name: [] for name in IMPORTS}
+async def once(
+    what: str,
+    them: Mapping[str, Callable[[], Awaitable[object]]],
+    *,
+    rounds: int,
+    reference: str,
+) -> list[Result]:
+    """Something large, done once by each in each round; the first round warms."""
+    samples: Samples = {name: [] for name in them}
     for number in range(rounds + 1):
-        for name, statement in IMPORTS.items():
-            sample = imported(statement)
+        for name in random.sample(list(them), len(them)):
+            before, started = cpu(), time.perf_counter()
+            await them[name]()
+            sample = {"CPU": cpu() - before, "time": time.perf_counter() - started}
             if number:
                 samples[name].append(sample)
-    return list(compared("import", samples))
-
-
-def imported(statement: str) -> Sample:
-    script = (
-        "import time; wall, cpu = time.perf_counter(), time.process_time(); "
-        f"exec({statement!r}); print(time.process_time() - cpu, time.perf_counter() - wall)"
-    )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    cpu_time, wall_time = map(float, done.stdout.split())
-    return {"CPU": cpu_time, "time": wall_time}
+    return list(compared(what, samples, reference=reference))

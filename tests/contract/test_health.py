@@ -107,6 +107,20 @@ async def test_entries_know_the_worst_of_their_checks(c: ConsulClient, three: st
     }
 
 
+async def test_slim_instances_are_the_entries_in_short(c: ConsulClient, three: str) -> None:
+    entries = await c.health.service(three)
+    slim = await c.health.instances(three)
+
+    assert [
+        (one.identity, one.address, one.port, one.status, [*one.tags], one.datacenter)
+        for one in slim
+    ] == [
+        (e.identity, e.address, e.port, e.status, e.service.tags, e.node.datacenter)
+        for e in entries
+    ]
+    assert [one.weight for one in await c.health.instances(three, passing=True)] == [1]
+
+
 async def test_nothing_that_consul_says_is_lost(c: ConsulClient, three: str) -> None:
     mine = f'"{three}" in Node'
 
@@ -418,6 +432,17 @@ async def test_from_another_datacenter_an_instance_has_its_wan_address(
     assert home == named
     # It is what this client knows of itself, and nothing that Consul says.
     assert away.to_wire() == home.to_wire()
+
+
+async def test_from_another_datacenter_a_slim_instance_has_its_wan_address_too(
+    datacenters: Datacenters, in_dc2: str
+) -> None:
+    async with ConsulClient(datacenters.dc1.url) as dc1, ConsulClient(datacenters.dc2.url) as dc2:
+        views = [dc1.using(datacenter="dc2"), dc2]
+        (away,), (home,) = [await view.health.instances(in_dc2) for view in views]
+
+    assert (away.remote, away.address, away.port) == (True, "198.18.0.2", 80)
+    assert (home.remote, home.address, home.port) == (False, "10.0.0.2", 8080)
 
 
 async def test_an_instance_found_in_place_of_others_is_known_to_be_elsewhere(

@@ -45,6 +45,29 @@ async def test_deleting_what_is_not_there_is_true(c: ConsulClient, prefix: str) 
     assert await c.kv.delete_tree(prefix + "nothing/") is True
 
 
+# -- many ------------------------------------------------------------------------------------------
+
+
+async def test_many_keys_are_written_with_their_values_and_flags(
+    c: ConsulClient, prefix: str
+) -> None:
+    pairs = {f"{prefix}{at:03}": f"value {at}".encode() for at in range(150)}
+    pairs[prefix + "large"] = bytes(512 * KIB)
+
+    await c.kv.put_many(pairs, flags=7)
+
+    read = await c.kv.list(prefix)
+    assert {pair.key: pair.value for pair in read} == pairs
+    assert {pair.flags for pair in read} == {7}
+
+
+async def test_many_keys_need_not_be_such_as_a_url_can_name(c: ConsulClient, prefix: str) -> None:
+    await c.kv.put_many({f"{prefix}a//b": "v"})
+
+    assert [pair.key for pair in await c.kv.list(prefix)] == [f"{prefix}a//b"]
+    await c.kv.delete_tree(prefix)
+
+
 # -- values --------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from consul_onex.models._base import (
     Definition,
     Duration,
     Nanoseconds,
+    NoneIfEmpty,
     NullIs,
     Received,
     Secret,
@@ -306,6 +307,37 @@ def test_null_is_as_good_as_missing() -> None:
     assert whole(ID=None, Parts=None, Flags=None) == Whole(id="")
     assert row(Parts=[{"Name": None, "Weight": None}]).parts == [Part(name="")]
     assert row().count == row(Count=None).count == 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder(Received):
+    """What has a part, or none."""
+
+    part: Annotated[Row | None, NoneIfEmpty] = None
+
+
+@pytest.mark.parametrize("said", [None, {}, {"ID": ""}, {"Part": {}, "ID": "", "New": ""}], ids=str)
+def test_a_part_with_nothing_in_it_may_stand_for_none(said: Any) -> None:
+    assert adapter_of(Holder).validate_json(json.dumps({"Part": said})) == Holder()
+    assert Holder(part=Row()).part == Row()
+
+
+def test_a_part_with_something_in_it_is_a_part() -> None:
+    said = {"Part": {"ID": "", "Count": 0}}
+
+    assert adapter_of(Holder).validate_json(json.dumps(said)) == Holder(part=Row(count=0))
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [({"ID": "", "Count": "x"}, "Part.Count: int_parsing"), ([], "Part: dataclass_type")],
+    ids=str,
+)
+def test_a_part_that_is_damaged_is_not_taken_for_none(said: Any, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        adapter_of(Holder).validate_json(json.dumps({"Part": said}))
+
+    assert problem_of(caught.value) == problem
 
 
 def test_what_is_empty_is_nobody_elses() -> None:

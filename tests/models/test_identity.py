@@ -14,6 +14,7 @@ from consul_onex import (
     KVPair,
     Node,
     ServiceEntry,
+    ServiceInstance,
     SessionEntry,
     UserEvent,
 )
@@ -29,6 +30,8 @@ from consul_onex import (
         (HealthCheck(node="n1", check_id="service:web"), ("n1", "service:web")),
         (CatalogService(node="n1", service_id="web-1"), ("n1", "web-1")),
         (ServiceEntry(node=Node(node="n1"), service=AgentService(id="web-1")), ("n1", "web-1")),
+        (ServiceInstance(node="n1", id="web-1"), ("n1", "web-1")),
+        (ServiceInstance(node="n1", id="web-1", peer_name="east"), ("east", "n1", "web-1")),
         (HealthCheck(node="n1", check_id="c", peer_name="east"), ("east", "n1", "c")),
         (CatalogService(node="n1", service_id="web-1", peer_name="east"), ("east", "n1", "web-1")),
         (

@@ -55,7 +55,7 @@ from consul_onex.models.connect import CAConfiguration, CARoots, Intention, Leaf
 from consul_onex.models.coordinate import CoordinateDatacenter, CoordinateEntry
 from consul_onex.models.discovery_chain import DiscoveryChain
 from consul_onex.models.event import UserEvent
-from consul_onex.models.health import ServiceEntry
+from consul_onex.models.health import ServiceEntry, ServiceInstance
 from consul_onex.models.namespace import Namespace
 from consul_onex.models.operator import (
     AutopilotConfiguration,
@@ -149,6 +149,9 @@ async def who_is_well(c: ConsulClient) -> None:
     assert_type(entries[0].checks, list[HealthCheck])
     assert_type((entries[0].address, entries[0].port, entries[0].status), tuple[str, int, str])
     assert_type(await c.health.service("web", True, "v1", "_agent"), list[ServiceEntry])
+    slim = assert_type(await c.health.instances("web", passing=True), list[ServiceInstance])
+    assert_type((slim[0].address, slim[0].port, slim[0].weight), tuple[str, int, int])
+    assert_type(c.watch(c.health.instances, "web"), Watch[list[ServiceInstance]])
     assert_type(await c.health.connect("web"), list[ServiceEntry])
     assert_type(await c.health.ingress("web"), list[ServiceEntry])
     assert_type(await c.health.node("n1"), list[HealthCheck])

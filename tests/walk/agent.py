@@ -30,7 +30,7 @@ from consul_onex.models.agent import (
     RenewalFailure,
     Sample,
 )
-from consul_onex.models.check import Check, CheckDefinition, HealthCheck
+from consul_onex.models.check import Check, HealthCheck
 from consul_onex.models.connect import CARoot, CARoots
 from consul_onex.models.coordinate import Coordinate
 from consul_onex.models.service import (
@@ -139,7 +139,6 @@ A_CHECK = HealthCheck(
     type="ttl",
     interval=10.0,
     timeout=1.0,
-    definition=CheckDefinition(),
 )
 
 HEALTH = {"AggregatedStatus": "warning", "Service": SERVICE, "Checks": [CHECK]}

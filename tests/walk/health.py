@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from consul_onex.models.catalog import Node
-from consul_onex.models.check import HealthCheck
-from consul_onex.models.health import ServiceEntry
+from consul_onex.models.check import CheckStatus, HealthCheck
+from consul_onex.models.health import ServiceEntry, ServiceInstance
 from consul_onex.models.service import AgentService, ServiceAddress, Weights
 from tests.walk.case import Case
 
@@ -77,6 +77,22 @@ ENTRY = ServiceEntry(
     checks=[HEALTH_CHECK],
 )
 
+INSTANCE = ServiceInstance(
+    node="foobar",
+    id="redis",
+    tags=("primary",),
+    passing_weight=10,
+    warning_weight=1,
+    checks=(CheckStatus(check_id="service:redis", status="passing"),),
+    datacenter="dc1",
+    node_address="10.1.10.12",
+    node_wan_address="10.1.10.12",
+    own_address="10.1.10.13",
+    own_port=8000,
+    wan_address="198.18.1.2",
+    wan_port=80,
+)
+
 CASES = [
     Case(
         "health.service",
@@ -108,6 +124,39 @@ CASES = [
         ),
         "GET /v1/health/service/redis?passing=&tag=v1&tag=a%20b&peer=cluster-02&sg=group"
         "&node-meta=rack%3A7&node-meta=os%3Aa%3Ab&merge-central-config=",
+        takes=READ,
+        answer=[],
+        result=[],
+    ),
+    Case(
+        "health.instances",
+        lambda c: c.health.instances("redis"),
+        "GET /v1/health/service/redis",
+        takes=READ,
+        answer=[ROW],
+        result=[INSTANCE],
+    ),
+    Case(
+        "health.instances",
+        lambda c: c.health.instances("a/b ?", True, "v1", "_agent", "Node.Node == x"),
+        "GET /v1/health/service/a%2Fb%20%3F"
+        "?passing=&tag=v1&near=_agent&filter=Node.Node%20%3D%3D%20x",
+        takes=READ,
+        answer=None,
+        result=[],
+    ),
+    Case(
+        "health.instances",
+        lambda c: c.health.instances(
+            "redis",
+            passing=True,
+            tag=["v1", "a b"],
+            node_meta={"rack": "7", "os": "a:b"},
+            peer="cluster-02",
+            sameness_group="group",
+        ),
+        "GET /v1/health/service/redis?passing=&tag=v1&tag=a%20b&peer=cluster-02&sg=group"
+        "&node-meta=rack%3A7&node-meta=os%3Aa%3Ab",
         takes=READ,
         answer=[],
         result=[],

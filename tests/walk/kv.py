@@ -98,6 +98,19 @@ CASES = [
         result=False,
     ),
     Case(
+        "kv.put_many",
+        lambda c: c.kv.put_many({"a//b": b"\x00\xff", "c": "ü"}, flags=3),
+        "PUT /v1/txn",
+        takes=WRITE,
+        body=[
+            {"KV": {"Verb": "set", "Key": "a//b", "Value": "AP8=", "Flags": 3}},
+            {"KV": {"Verb": "set", "Key": "c", "Value": "w7w=", "Flags": 3}},
+        ],
+        answer={"Results": [], "Errors": None},
+        result=None,
+        safety=Safety.IDEMPOTENT,
+    ),
+    Case(
         "kv.delete",
         lambda c: c.kv.delete("a/b"),
         "DELETE /v1/kv/a/b",
