@@ -137,7 +137,8 @@ class Asked:
 
     @classmethod
     def read(cls, request: httpx.Request, body: bytes, now: float, patience: float) -> Asked:
-        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        target: bytes = request.extensions.get("target", request.url.raw_path)
+        path, _, query = target.decode("ascii").partition("?")
         length = request.headers.get("content-length")
         if _BAD_ESCAPE.search(path):
             raise RefusedError(400, "400 Bad Request", {"Connection": "close"})

@@ -10,6 +10,7 @@ from typing import Final, Unpack
 import anyio.lowlevel
 import httpx
 
+from ._asgi import Application
 from ._discovery import Catalog, Health
 from ._elsewhere import Elsewhere
 from ._faults import Fault, Faults, Which
@@ -42,7 +43,8 @@ class FakeAgent(httpx.AsyncBaseTransport):
 
     `clock` is its time: a `Clock` for a test that has better things to do than wait, and otherwise
     that of the event loop. With `jitter` a blocking query takes up to a sixteenth of its wait
-    longer, as with Consul. `node` and `datacenter` are names.
+    longer, as with Consul. `node` and `datacenter` are names. `record=False` is for one that lives
+    long: it does not keep what came in.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
         node: str = "dev",
         datacenter: str = "dc1",
         jitter: bool = False,
+        record: bool = True,
     ) -> None:
         self.clock = LoopClock() if clock is None else clock
         self.node = node
@@ -60,6 +63,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
         """What came in, whatever became of it."""
         self.active = 0
         """How many requests wait for their answer."""
+        self._record = record
         self._jitter = random.random if jitter else _none
         self._faults = Faults()
         self._start()
@@ -138,11 +142,24 @@ class FakeAgent(httpx.AsyncBaseTransport):
         self._server.stop()
         self._start()
 
+    # -- other ways in -------------------------------------------------------------------------
+
+    def asgi(self) -> Application:
+        """
+        The agent as an ASGI application: put on a port by any server of that kind, it is there for
+        clients in any language.
+
+        What breaks a connection here ends the answer too early there; then the server cuts it.
+        `python -m consul_onex.testing` is all of this, ready to run.
+        """
+        return Application(self)
+
     # -- what comes in --------------------------------------------------------------------------
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        self.requests.append(request)
+        if self._record:
+            self.requests.append(request)
         self.active += 1
         try:
             # Others get their turn, as they do while a network is waited for.

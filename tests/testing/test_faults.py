@@ -15,6 +15,7 @@ from consul_onex import (
     NoLeaderError,
     OutcomeUnknownError,
     ServerError,
+    UnsupportedEndpointError,
 )
 from consul_onex.testing import Clock, FakeAgent
 
@@ -239,6 +240,20 @@ async def test_the_layers_above_do_what_they_do_in_production() -> None:
             await c.kv.put("a", "1", cas=0)
         # It was given its time, but that took none.
         assert clock.time() > 1
+
+
+async def test_what_it_has_not_got_is_asked_for_once_and_was_not_done() -> None:
+    agent = FakeAgent()
+    async with ConsulClient(transport=agent) as c:
+        with pytest.raises(
+            UnsupportedEndpointError, match="fake agent does not have POST"
+        ) as raised:
+            await c.request("POST", "/v1/query", json={})
+        with pytest.raises(UnsupportedEndpointError):
+            await c.request("GET", "/v1/query")
+
+    assert raised.value.status == 501
+    assert len(agent.requests) == 2
 
 
 async def test_what_it_has_not_got_it_says() -> None:
