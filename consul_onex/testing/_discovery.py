@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from . import _catalog
@@ -15,7 +16,7 @@ from ._shape import BOOL, STRING, UINT, list_of, map_of, struct
 from ._state import Row, State, key_of
 from ._tree import Watch
 
-__all__ = ["AGENT_CHECK_FIELDS", "AGENT_SERVICE_FIELDS", "Catalog", "Health", "filtered"]
+__all__ = ["AGENT_CHECK_FIELDS", "AGENT_SERVICE_FIELDS", "Catalog", "Health", "filtered", "shown"]
 
 # -- what can be filtered by -----------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ def filtered(
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def _shown(service: Row) -> Row:
+def shown(service: Row) -> Row:
     """A service without its node, which is told beside it."""
     return {name: value for name, value in service.items() if name != "Node"}
 
@@ -207,7 +208,9 @@ class Catalog(_Reads):
         router.add("PUT", "/v1/catalog/deregister", self.deregister)
 
     async def datacenters(self, asked: Asked) -> Answer:
-        return Answer.json([self._server.datacenter])
+        # The nearest come first, which is the own one.
+        own = self._server.datacenter
+        return Answer.json([own, *sorted(set(self._server.known) - {own})])
 
     async def nodes(self, asked: Asked) -> Answer:
         chosen, by_meta = filtered(asked, _NODE, NO_META), self._by_meta(asked)
@@ -279,7 +282,7 @@ class Catalog(_Reads):
             node = self._state.nodes.get(key_of(name.lower()), watch)
             if node is None:
                 return 0, nothing
-            rows = [_shown(row) for row in self._state.services.items(key_of(name.lower()), watch)]
+            rows = [shown(row) for row in self._state.services.items(key_of(name.lower()), watch)]
             return self._state.touched("nodes", "services"), told(node, chosen(rows))
 
         return await self._read(asked, look)
@@ -320,9 +323,7 @@ class Catalog(_Reads):
     async def _ready(self, asked: Asked, sent: Row) -> None:
         """Wait for the leader of the datacenter that is named, in the body or else outside."""
         where = sent.get("Datacenter") or asked.param("dc")
-        if where not in {"", self._server.datacenter}:
-            raise RefusedError(500, "No path to datacenter")
-        await self._server.ready(options_of(asked))
+        await self._server.ready(replace(options_of(asked), datacenter=where))
 
     def _node_of(self, sent: Row) -> Row:
         return {
@@ -443,7 +444,7 @@ class Health(_Reads):
             for whose in ("", service["ID"])
             for check in _catalog.checks_of(self._state, node["Node"], whose)
         ]
-        return {"Node": node, "Service": _shown(service), "Checks": checks}
+        return {"Node": node, "Service": shown(service), "Checks": checks}
 
     async def ingress(self, asked: Asked) -> Answer:
         # There are no gateways.

@@ -15,12 +15,12 @@ _MISSING: Final = {
         *("/v1/agent/connect/ca/roots", "/v1/agent/connect/ca/leaf/"),
         *("/v1/connect/ca/roots", "/v1/connect/intentions/match", "/v1/connect/intentions/check"),
         *("/v1/coordinate/datacenters", "/v1/coordinate/nodes", "/v1/coordinate/node/"),
-        *("/v1/acl/replication", "/v1/event/list"),
+        "/v1/acl/replication",
         *("/v1/operator/raft/configuration", "/v1/operator/autopilot/health"),
     ),
     "PUT": (
         *("/v1/agent/join/", "/v1/agent/leave", "/v1/agent/force-leave/", "/v1/agent/reload"),
-        *("/v1/agent/token/", "/v1/coordinate/update", "/v1/event/fire/", "/v1/config"),
+        *("/v1/coordinate/update", "/v1/config"),
     ),
     "POST": ("/v1/agent/connect/authorize",),
     "DELETE": ("/v1/operator/raft/peer",),
@@ -39,7 +39,7 @@ _ACL: Final = {
     "PUT": (
         *("/v1/acl/bootstrap", "/v1/acl/create", "/v1/acl/update", "/v1/acl/destroy/"),
         *("/v1/acl/clone/", "/v1/acl/policy", "/v1/acl/role", "/v1/acl/token"),
-        *("/v1/acl/auth-method", "/v1/acl/binding-rule"),
+        *("/v1/acl/auth-method", "/v1/acl/binding-rule", "/v1/agent/token/"),
     ),
     "GET": (
         *("/v1/acl/info/", "/v1/acl/list", "/v1/acl/policies", "/v1/acl/roles", "/v1/acl/tokens"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import html
+import json
 import math
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
@@ -65,6 +66,12 @@ class Answer:
         kind = {"Content-Type": "application/json"}
         return cls(status, json_of(value), {**kind, **(headers or {})})
 
+    def indented(self) -> Answer:
+        """The same, laid out for people, where it is JSON."""
+        if self.headers.get("Content-Type") != "application/json":
+            return self
+        return replace(self, body=json_of(json.loads(self.body), pretty=True))
+
     def packed(self, request: httpx.Request) -> tuple[dict[str, str], bytes]:
         """The headers and the body as they leave."""
         body, headers = self.body, dict(self.headers)
@@ -87,7 +94,8 @@ class Asked:
 
     `path` is without escapes, and has a surrogate for every byte that is no UTF-8. `length` is what
     the header says: -1 for a body that comes in chunks, which is how some of Consul's checks are
-    got round. It came `at` this time, and its client waits `patience` seconds for an answer.
+    got round. It came to the agent of this `node` `at` this time, and its client waits `patience`
+    seconds for an answer.
     """
 
     method: str
@@ -97,6 +105,7 @@ class Asked:
     query: str = ""
     body: bytes = b""
     length: int = 0
+    node: str = ""
     at: float = 0.0
     patience: float = math.inf
 
@@ -136,7 +145,9 @@ class Asked:
             raise RefusedError(413, f"{said} {more}", {"Connection": "close"})
 
     @classmethod
-    def read(cls, request: httpx.Request, body: bytes, now: float, patience: float) -> Asked:
+    def read(
+        cls, request: httpx.Request, body: bytes, node: str, now: float, patience: float
+    ) -> Asked:
         target: bytes = request.extensions.get("target", request.url.raw_path)
         path, _, query = target.decode("ascii").partition("?")
         length = request.headers.get("content-length")
@@ -152,6 +163,7 @@ class Asked:
             query=query,
             body=body,
             length=int(length) if length is not None else -1 if body else 0,
+            node=node,
             at=now,
             patience=patience,
         )

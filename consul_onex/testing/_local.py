@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Final
 from uuid import uuid4
 
@@ -33,6 +34,7 @@ _VERSION: Final = "1.8.7"
 _ADDRESS: Final = "127.0.0.1"
 _SERVER_PORT: Final = 8300
 _GOSSIP_PORT: Final = 8301
+_WAN_PORT: Final = 8302
 
 # Output that is all that changed of a check is told to the servers now and then.
 _OUTPUT_AFTER: Final = 300.0
@@ -46,6 +48,7 @@ _REAPING: Final = 30.0
 
 _NO_REASON: Final = "Maintenance mode is enabled for this {}, but no reason was provided."
 _DEFAULT: Final = "This is a default message."
+_NO_SEGMENTS: Final = "Network segments are not supported in this version of Consul"
 _SCRIPTS: Final = (
     "Scripts are disabled on this agent from remote calls; "
     "to enable, configure 'enable_script_checks' to true"
@@ -169,16 +172,12 @@ class Local:
         _catalog.register(state, self._node, node, None, [])
 
     async def leader(self, asked: Asked) -> Answer:
-        self._refuse_other_datacenter(asked)
+        self._server.refuse_elsewhere(asked.param("dc"))
         return Answer.json(f"{_ADDRESS}:{_SERVER_PORT}" if self._server.leading else "")
 
     async def peers(self, asked: Asked) -> Answer:
-        self._refuse_other_datacenter(asked)
+        self._server.refuse_elsewhere(asked.param("dc"))
         return Answer.json([f"{_ADDRESS}:{_SERVER_PORT}"])
-
-    def _refuse_other_datacenter(self, asked: Asked) -> None:
-        if asked.param("dc") not in {"", self._server.datacenter}:
-            raise RefusedError(500, "No path to datacenter")
 
     async def self(self, asked: Asked) -> Answer:
         config = {
@@ -192,22 +191,33 @@ class Local:
         return Answer.json(
             {
                 "Config": config,
-                "DebugConfig": {},
-                "Coord": None,
+                "DebugConfig": {"ACLsEnabled": False},
+                "Coord": {"Vec": [0] * 8, "Error": 1.5, "Adjustment": 0, "Height": 0.00001},
                 "Member": self._member(),
-                "Stats": {},
+                "Stats": {
+                    "build": {"prerelease": "", "revision": "", "version": _VERSION},
+                    "consul": {
+                        "known_datacenters": str(len(self._server.known)),
+                        "leader": str(self._server.leading).lower(),
+                        "server": "true",
+                    },
+                },
                 "Meta": {"consul-network-segment": ""},
             }
         )
 
     async def members(self, asked: Asked) -> Answer:
+        if asked.param("segment") not in {"", "_all"}:
+            raise RefusedError(500, _NO_SEGMENTS)
+        if asked.param("wan"):
+            return Answer.json([self._member(wan=True)])
         return Answer.json([self._member()])
 
-    def _member(self) -> Row:
+    def _member(self, *, wan: bool = False) -> Row:
         return {
-            "Name": self._node,
+            "Name": f"{self._node}.{self._server.datacenter}" if wan else self._node,
             "Addr": _ADDRESS,
-            "Port": _GOSSIP_PORT,
+            "Port": _WAN_PORT if wan else _GOSSIP_PORT,
             "Tags": {
                 "build": f"{_VERSION}:",
                 "dc": self._server.datacenter,
@@ -223,6 +233,15 @@ class Local:
             "DelegateMax": 5,
             "DelegateCur": 4,
         }
+
+    def is_meant(self, node: str, service: str, tag: str) -> bool:
+        """Whether an event with these filters is for this agent."""
+        if not re.search(node, self._node):
+            return False
+        rows = [row for row in self._services.values() if re.search(service, row["Service"])]
+        return not service or any(
+            not tag or any(re.search(tag, one) for one in row["Tags"]) for row in rows
+        )
 
     # -- services -------------------------------------------------------------------------------
 

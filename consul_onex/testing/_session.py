@@ -12,6 +12,7 @@ from ._kv import delete, find_session, put
 from ._server import NO_META, Server
 from ._shape import ANY, INT, STRING, list_of, struct
 from ._state import Session, State, key_of
+from ._timers import Timer
 from ._tree import Watch
 
 __all__ = ["Sessions", "invalidate", "invalidate_by_check"]
@@ -107,6 +108,7 @@ def invalidate(state: State, session: str) -> None:
     timer = state.session_timers.pop(session, None)
     if timer is not None:
         timer.cancel()
+        state.on_undo(lambda: _go_on(state, session, timer))
     delay = min(gone.lock_delay, _LONGEST_DELAY) / _SECOND
     for pair in [pair for pair in state.pairs.items() if pair.session == session]:
         if gone.behavior == "delete":
@@ -115,6 +117,11 @@ def invalidate(state: State, session: str) -> None:
             put(state, replace(pair, session=""), session=True)
         if delay > 0:
             state.lock_delays[pair.key] = state.timers.now + delay
+
+
+def _go_on(state: State, session: str, timer: Timer) -> None:
+    timer.cancelled = False
+    state.session_timers[session] = timer
 
 
 def invalidate_by_check(state: State, node: str, check_id: str | None = None) -> None:
@@ -129,11 +136,10 @@ def invalidate_by_check(state: State, node: str, check_id: str | None = None) ->
 
 
 class Sessions:
-    """`/v1/session/`. Sessions live on `node` where nothing else is said."""
+    """`/v1/session/`."""
 
-    def __init__(self, server: Server, node: str) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._node = node
 
     def open(self, router: Router) -> None:
         router.add("PUT", "/v1/session/create", self.create)
@@ -151,7 +157,7 @@ class Sessions:
         if asked.length > 0:
             sent = asked.parsed(_CREATION) or {}
         try:
-            session = _definition(sent, self._node)
+            session = _definition(sent, asked.node)
             await self._server.ready(options)
             self._server.state.next()
             return Answer.json({"ID": _create(self._server.state, session)})

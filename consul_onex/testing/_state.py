@@ -6,7 +6,7 @@ Rows are never changed in place: who holds one holds what was true when it was r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -95,6 +95,10 @@ class State:
             kept = True
         finally:
             self._undo.end(keep=kept)
+
+    def on_undo(self, step: Callable[[], None]) -> None:
+        """What is to be done too, where what is being written is taken back."""
+        self._undo.note(step)
 
     # -- indexes ------------------------------------------------------------------------------
 

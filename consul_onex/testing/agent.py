@@ -13,11 +13,12 @@ import httpx
 from ._asgi import Application
 from ._discovery import Catalog, Health
 from ._elsewhere import Elsewhere
+from ._event import Events
 from ._faults import Fault, Faults, Which
 from ._http import Answer, Asked, RefusedError, Router
 from ._kv import KV
 from ._local import Local
-from ._server import Server
+from ._server import ElsewhereError, Server
 from ._session import Sessions
 from ._state import State
 from ._timers import Timers
@@ -66,6 +67,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
         self._record = record
         self._jitter = random.random if jitter else _none
         self._faults = Faults()
+        self._wan: dict[str, FakeAgent] = {datacenter: self}
         self._start()
 
     def __repr__(self) -> str:
@@ -79,15 +81,17 @@ class FakeAgent(httpx.AsyncBaseTransport):
     def _start(self) -> None:
         timers = Timers(self.clock)
         state = State(timers)
-        self._server = Server(timers, state, self.datacenter, self._jitter)
+        self._server = Server(timers, state, self.datacenter, self._wan.keys(), self._jitter)
         self._router = Router()
+        local = Local(self._server, self.node)
         for area in (
             KV(self._server),
-            Sessions(self._server, self.node),
+            Sessions(self._server),
             Txn(self._server),
             Catalog(self._server),
             Health(self._server),
-            Local(self._server, self.node),
+            local,
+            Events(self._server, local),
             Elsewhere(),
         ):
             area.open(self._router)
@@ -142,7 +146,25 @@ class FakeAgent(httpx.AsyncBaseTransport):
         self._server.stop()
         self._start()
 
-    # -- other ways in -------------------------------------------------------------------------
+    # -- others ---------------------------------------------------------------------------------
+
+    def join_wan(self, other: FakeAgent) -> None:
+        """
+        Be one of several datacenters, as with `consul join -wan`.
+
+        Each keeps its own state and its own history. What is asked of one for another (`?dc=`) the
+        other does, and the faults of this one are in between: those of the other are for who asks
+        it directly. Whoever one of them knows already, all of them know then.
+        """
+        known = {**self._wan, **other._wan}
+        if any(self._wan.get(name, agent) is not agent for name, agent in other._wan.items()):
+            raise ValueError(f"{self!r} and {other!r} know different agents of one datacenter")
+        if any(agent.clock is not self.clock for agent in known.values()) and not all(
+            isinstance(agent.clock, LoopClock) for agent in known.values()
+        ):
+            raise ValueError("datacenters that know each other have one clock: give it to both")
+        for agent in known.values():
+            agent._wan.update(known)  # noqa: SLF001 - one of its own kind
 
     def asgi(self) -> Application:
         """
@@ -193,10 +215,21 @@ class FakeAgent(httpx.AsyncBaseTransport):
         if fault is not None:
             return Answer.text(fault.status, fault.text)
         try:
-            asked = Asked.read(request, body, started, _patience_of(request))
-            return await self._router.answer(asked)
+            asked = Asked.read(request, body, self.node, started, _patience_of(request))
+            answer = await self._routed(asked)
         except RefusedError as refusal:
             return refusal.answer
+        return answer.indented() if "pretty" in asked.params else answer
+
+    async def _routed(self, asked: Asked) -> Answer:
+        """The answer of the datacenter that a request is for."""
+        try:
+            return await self._router.answer(asked)
+        except ElsewhereError as elsewhere:
+            there = self._wan.get(elsewhere.datacenter)
+            if there is None:
+                raise
+            return await there._router.answer(asked)  # noqa: SLF001 - one of its own kind
 
 
 def _patience_of(request: httpx.Request) -> float:

@@ -259,7 +259,7 @@ async def test_what_it_has_not_got_is_asked_for_once_and_was_not_done() -> None:
 async def test_what_it_has_not_got_it_says() -> None:
     agent = FakeAgent(node="n", datacenter="dc2")
     async with httpx.AsyncClient(transport=agent, base_url="http://fake") as http:
-        missing = await http.get("/v1/event/list")
+        missing = await http.get("/v1/operator/raft/configuration")
         mesh = await http.put(
             "/v1/agent/service/register", json={"Name": "x", "Kind": "mesh-gateway"}
         )
@@ -273,15 +273,14 @@ async def test_what_it_has_not_got_it_says() -> None:
             },
         )
         members = await http.get("/v1/agent/members")
-        nodes = await http.put("/v1/txn", json=[{"Node": {"Verb": "get"}}])
         rubbish = await http.get("/v1/kv/%zz")
         mine = await http.get("/v1/catalog/datacenters")
 
     assert (missing.status_code, missing.text) == (
         501,
-        "The fake agent does not have GET /v1/event/list.",
+        "The fake agent does not have GET /v1/operator/raft/configuration.",
     )
-    assert [mesh.status_code, proxy.status_code, nodes.status_code] == [501] * 3
+    assert [mesh.status_code, proxy.status_code] == [501] * 2
     assert [(one["Name"], one["Tags"]["dc"]) for one in members.json()] == [("n", "dc2")]
     assert (rubbish.status_code, mine.json()) == (400, ["dc2"])
     assert repr(agent) == "<FakeAgent n in dc2>"
