@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(_MISSING)
         return 2
     # Nobody will look at what came in.
-    agent = FakeAgent(datacenter=given.datacenter, record=False)
+    agent = FakeAgent(datacenter=given.datacenter, acl=given.acl, record=False)
     config = uvicorn.Config(
         agent.asgi(),
         log_level="critical",
@@ -60,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     parser.add_argument("--port", type=int, default=8500, help="0: any that is free (%(default)s)")
     parser.add_argument("--datacenter", default="dc1", help="what it is called (%(default)s)")
+    parser.add_argument(
+        "--acl",
+        nargs="?",
+        metavar="TOKEN",
+        const=True,
+        default=False,
+        help="deny what no policy allows; to TOKEN, or else who asks first, everything is allowed",
+    )
     return parser
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ._go import GoError, quoted
+from ._rights import EVERYTHING, Rights
 from ._session import invalidate_by_check
 from ._state import Row, State, key_of
 
@@ -19,6 +20,8 @@ __all__ = [
     "delete_service",
     "deregister",
     "instances",
+    "need_deregistration",
+    "need_registration",
     "put_check",
     "put_node",
     "put_service",
@@ -249,6 +252,59 @@ def delete_node(state: State, node: str) -> None:
         state.nodes.delete(key_of(node.lower()))
         state.touch("nodes")
         invalidate_by_check(state, node)
+
+
+# -- what a token may ------------------------------------------------------------------------------
+
+
+def need_registration(
+    state: State,
+    rights: Rights,
+    name: str,
+    node: Row | None,
+    service: Row | None,
+    checks: list[Row],
+) -> None:
+    """Refuse who may not write this; see `register`. Who may do everything is not looked at."""
+    if rights is EVERYTHING:
+        return
+    known = state.nodes.get(key_of(name.lower()))
+    if known is None or (node is not None and not _same(known, node)):
+        rights.need("write", "node", name)
+    if service is not None:
+        rights.need("write", "service", service["Service"])
+        old = state.services.get(key_of(name.lower(), service["ID"].lower()))
+        if old is not None:
+            rights.need("write", "service", old["Service"])
+    for check in checks:
+        if not check["ServiceID"]:
+            rights.need("write", "node", name)
+        elif service is None or check["ServiceID"] != service["ID"]:
+            other = state.services.get(key_of(name.lower(), check["ServiceID"].lower()))
+            if other is None:
+                which = f"service '{check['ServiceID']}' for check '{check['CheckID']}'"
+                raise GoError(f"Unknown {which}")
+            rights.need("write", "service", other["Service"])
+
+
+def need_deregistration(state: State, rights: Rights, node: str, service: str, check: str) -> None:
+    """Refuse who may not take this away; see `deregister`."""
+    if rights.may("write", "node", node):
+        return
+    if service:
+        row = state.services.get(key_of(node.lower(), service.lower()))
+        if row is None:
+            raise GoError(f"Unknown service '{service}'")
+        rights.need("write", "service", row["Service"])
+    elif check:
+        row = state.checks.get(key_of(node.lower(), check.lower()))
+        if row is None:
+            raise GoError(f"Unknown check '{check}'")
+        if not row["ServiceID"]:
+            rights.need("write", "node", node)
+        rights.need("write", "service", row["ServiceName"])
+    else:
+        rights.need("write", "node", node)
 
 
 # -- what is refused -------------------------------------------------------------------------------

@@ -46,7 +46,10 @@ _ACL: Final = {
         *("/v1/acl/auth-methods", "/v1/acl/binding-rules", "/v1/acl/rules/translate/"),
         *("/v1/acl/policy/name/", "/v1/acl/role/name/"),
     ),
-    "POST": ("/v1/acl/login", "/v1/acl/logout", "/v1/acl/rules/translate"),
+    "POST": (
+        *("/v1/acl/login", "/v1/acl/logout", "/v1/acl/rules/translate"),
+        "/v1/internal/acl/authorize",
+    ),
     "GET,PUT,DELETE": (
         *("/v1/acl/policy/", "/v1/acl/role/", "/v1/acl/token/"),
         *("/v1/acl/auth-method/", "/v1/acl/binding-rule/"),
@@ -55,7 +58,10 @@ _ACL: Final = {
 
 
 class Elsewhere:
-    """The doors behind which there is nothing."""
+    """The doors behind which there is nothing; those of access control too, where it is off."""
+
+    def __init__(self, *, guarded: bool) -> None:
+        self._guarded = guarded
 
     def open(self, router: Router) -> None:
         for methods, paths in _MISSING.items():
@@ -63,7 +69,7 @@ class Elsewhere:
                 router.add(methods, path, _missing)
         for methods, paths in _ACL.items():
             for path in paths:
-                router.add(methods, path, _no_acls)
+                router.add(methods, path, _missing if self._guarded else _no_acls)
 
 
 async def _missing(asked: Asked) -> Answer:

@@ -57,6 +57,7 @@ class Events:
         filters = {which: asked.param(which) for which in _FILTERS}
         _check(filters)
         await self._server.ready(options_of(asked))
+        self._need(asked, name)
         _check_size(name, asked.body, list(filters.values()))
         event = {
             "ID": str(uuid4()),
@@ -73,12 +74,25 @@ class Events:
             self._news = anyio.Event()
         return Answer.json(event)
 
+    def _need(self, asked: Asked, name: str) -> None:
+        try:
+            rights = self._server.rights(asked)
+        except RefusedError as unknown:
+            # Here a token that nobody knows is the server's fault.
+            unknown.answer.status = 500
+            raise
+        rights.need("write", "event", name)
+
     async def list(self, asked: Asked) -> Answer:
         options = options_of(asked)
         until = self._server.end_of(options.wait, usual=600)
-        name = asked.param("name")
+        name, rights = asked.param("name"), self._server.rights(asked)
         while True:
-            heard = [event for event in self._heard if name in {"", event["Name"]}]
+            heard = [
+                event
+                for event in self._heard
+                if name in {"", event["Name"]} and rights.may("read", "event", event["Name"])
+            ]
             index = _hash(heard[-1]["ID"]) if heard else 1
             # It goes up and down, and only the same is no news.
             if index != options.index or self._server.timers.now >= until:

@@ -113,6 +113,13 @@ class Asked:
         """The first value of a parameter; "" where it has none."""
         return self.params[name][0] if name in self.params else ""
 
+    @property
+    def token(self) -> str:
+        """The secret of who asks; "" for nobody in particular."""
+        given = self.param("token") or self.headers.get("x-consul-token", "")
+        scheme, _, bearer = self.headers.get("authorization", "").partition(" ")
+        return given or (bearer.strip() if scheme.lower() == "bearer" else "")
+
     def after(self, prefix: str) -> str:
         return self.path.removeprefix(prefix)
 

@@ -98,12 +98,14 @@ class Local:
     `/v1/agent/` and `/v1/status/`.
 
     What is registered here is told to the servers at once. Checks are not carried out: those with
-    a time to live wait to be told, and the others stay as they were registered.
+    a time to live wait to be told, and the others stay as they were registered. With access control
+    (`guarded`) it looks first whether there is what is to be changed.
     """
 
-    def __init__(self, server: Server, node: str) -> None:
+    def __init__(self, server: Server, node: str, *, guarded: bool = False) -> None:
         self._server = server
         self._node = node
+        self._guarded = guarded
         self._id = str(uuid4())
         self._row: Row = {
             "ID": self._id,
@@ -180,6 +182,7 @@ class Local:
         return Answer.json([f"{_ADDRESS}:{_SERVER_PORT}"])
 
     async def self(self, asked: Asked) -> Answer:
+        self._server.rights(asked).need("read", "agent", self._node)
         config = {
             "Datacenter": self._server.datacenter,
             "NodeName": self._node,
@@ -191,7 +194,7 @@ class Local:
         return Answer.json(
             {
                 "Config": config,
-                "DebugConfig": {"ACLsEnabled": False},
+                "DebugConfig": {"ACLsEnabled": self._guarded},
                 "Coord": {"Vec": [0] * 8, "Error": 1.5, "Adjustment": 0, "Height": 0.00001},
                 "Member": self._member(),
                 "Stats": {
@@ -209,9 +212,9 @@ class Local:
     async def members(self, asked: Asked) -> Answer:
         if asked.param("segment") not in {"", "_all"}:
             raise RefusedError(500, _NO_SEGMENTS)
-        if asked.param("wan"):
-            return Answer.json([self._member(wan=True)])
-        return Answer.json([self._member()])
+        rights = self._server.rights(asked)
+        member = self._member(wan=bool(asked.param("wan")))
+        return Answer.json([member] if rights.may("read", "node", member["Name"]) else [])
 
     def _member(self, *, wan: bool = False) -> Row:
         return {
@@ -247,18 +250,21 @@ class Local:
 
     async def services(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
-        chosen = filtered(asked, AGENT_SERVICE_FIELDS)
-        rows = chosen(_as_kept(self._services[name]) for name in sorted(self._services))
+        chosen, rights = filtered(asked, AGENT_SERVICE_FIELDS), self._server.rights(asked)
+        kept = (_as_kept(self._services[name]) for name in sorted(self._services))
+        rows = chosen(row for row in kept if rights.may("read", "service", row["Service"]))
         return Answer.json({row["ID"]: row for row in rows})
 
     async def service(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
         options, service_id = options_of(asked), asked.after("/v1/agent/service/")
         until = self._server.end_of(options.wait)
+        rights = self._server.rights(asked)
         while True:
             row = self._services.get(service_id)
             if row is None:
                 raise RefusedError(404, f"unknown service ID: {service_id}")
+            rights.need("read", "service", row["Service"])
             kept = _as_kept(row)
             found = hashlib.blake2b(json_of(kept), digest_size=8).hexdigest()
             if asked.param("hash") != found or self._server.timers.now >= until:
@@ -276,6 +282,7 @@ class Local:
         if not name:
             raise RefusedError(400, "Missing service name")
         row, checks = self._read(sent, name)
+        self._need_registration(asked, row)
         if "replace-existing-checks" in asked.params and (
             asked.param("replace-existing-checks") in {"", "true"}
         ):
@@ -325,6 +332,7 @@ class Local:
         service_id = asked.after("/v1/agent/service/deregister/")
         if not service_id:
             raise RefusedError(500, "ServiceID missing")
+        self._need_service(asked, service_id)
         self._deregister(service_id)
         return Answer()
 
@@ -344,6 +352,7 @@ class Local:
         if not service_id:
             raise RefusedError(400, "Missing service ID")
         enable = _enable(asked)
+        self._need_service(asked, service_id)
         row = self._services.get(service_id)
         if row is None:
             raise RefusedError(404, f"No service registered with ID {quoted(service_id)}")
@@ -352,6 +361,7 @@ class Local:
 
     async def maintenance(self, asked: Asked) -> Answer:
         enable = _enable(asked)
+        self._server.rights(asked).need("write", "node", self._node)
         self._maintain("_node_maintenance", asked, None, enable=enable)
         return Answer()
 
@@ -373,8 +383,9 @@ class Local:
 
     async def checks(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
-        chosen = filtered(asked, AGENT_CHECK_FIELDS)
-        rows = chosen(self._checks[name].row for name in sorted(self._checks))
+        chosen, rights = filtered(asked, AGENT_CHECK_FIELDS), self._server.rights(asked)
+        kept = (self._checks[name].row for name in sorted(self._checks))
+        rows = chosen(row for row in kept if rights.may("read", *self._guarding(row)))
         return Answer.json({row["CheckID"]: _undated(row) for row in rows})
 
     async def register_check(self, asked: Asked) -> Answer:
@@ -385,13 +396,15 @@ class Local:
         if sent.get("Status", "") not in {"", *_STATUSES}:
             raise RefusedError(400, "Bad check status")
         _check_check(sent)
-        service = None
-        if sent.get("ServiceID"):
-            service = self._services.get(sent["ServiceID"])
-            if service is None:
-                raise RefusedError(500, f"ServiceID {quoted(sent['ServiceID'])} does not exist")
+        service = self._services.get(sent.get("ServiceID", ""))
         fields = {**sent, "CheckID": sent.get("ID") or sent["Name"]}
         check = self._new_check(fields, service)
+        rights = self._server.rights(asked)
+        rights.need("write", *self._guarding(check.row), told=True)
+        if check.row["CheckID"] in self._checks:
+            self._need_check(asked, check.row["CheckID"])
+        if sent.get("ServiceID") and service is None:
+            raise RefusedError(500, f"ServiceID {quoted(sent['ServiceID'])} does not exist")
         self._keep_check(check)
         self._tell(None, [self._checks[check.row["CheckID"]].row])
         return Answer()
@@ -453,6 +466,7 @@ class Local:
         check_id = asked.after("/v1/agent/check/deregister/")
         if not check_id:
             raise RefusedError(500, "CheckID missing")
+        self._need_check(asked, check_id)
         self._forget_check(check_id)
         return Answer()
 
@@ -474,7 +488,9 @@ class Local:
 
     def _told(self, asked: Asked, prefix: str, status: str) -> Answer:
         asked.refuse_namespaces()
-        return self._heard(asked.after(prefix), status, asked.param("note"))
+        check_id = asked.after(prefix)
+        self._need_check(asked, check_id)
+        return self._heard(check_id, status, asked.param("note"))
 
     async def check_update(self, asked: Asked) -> Answer:
         sent = asked.parsed(_UPDATE) or {}
@@ -483,6 +499,7 @@ class Local:
             raise RefusedError(400, f"Invalid check status: '{status}'")
         asked.refuse_namespaces()
         check_id = asked.after("/v1/agent/check/update/")
+        self._need_check(asked, check_id)
         return self._heard(check_id, status, sent.get("Output", ""))
 
     def _heard(self, check_id: str, status: str, output: str) -> Answer:
@@ -513,6 +530,34 @@ class Local:
         check.telling = None
         self._tell(None, [check.row])
 
+    # -- what a token may -----------------------------------------------------------------------
+
+    def _guarding(self, check: Row) -> tuple[str, str]:
+        """What has to be writable for a check to be: its service, or the node."""
+        service = check["ServiceName"]
+        return ("service", service) if service else ("node", self._node)
+
+    def _need_registration(self, asked: Asked, row: Row) -> None:
+        rights, old = self._server.rights(asked), self._services.get(row["ID"], row)
+        may = all(rights.may("write", "service", one["Service"]) for one in (row, old))
+        if not may:
+            said = f"Permission denied: Missing service:write on {row['Service']}"
+            raise RefusedError(403, said)
+
+    def _need_service(self, asked: Asked, service_id: str) -> None:
+        rights, row = self._server.rights(asked), self._services.get(service_id)
+        if row is not None:
+            rights.need("write", "service", row["Service"], told=True)
+        elif self._guarded:
+            raise RefusedError(500, f"Unknown service {{{quoted(service_id)} {{}}}}")
+
+    def _need_check(self, asked: Asked, check_id: str) -> None:
+        rights, check = self._server.rights(asked), self._checks.get(check_id)
+        if check is not None:
+            rights.need("write", *self._guarding(check.row), told=True)
+        elif self._guarded:
+            raise RefusedError(500, f"Unknown check {quoted(check_id)}")
+
     # -- what the servers are told --------------------------------------------------------------
 
     def _tell(self, service: Row | None, checks: list[Row]) -> None:
@@ -535,12 +580,14 @@ class Local:
         service_id = asked.after("/v1/agent/health/service/id/")
         if not service_id:
             raise RefusedError(500, "Bad request: Missing serviceID")
+        rights = self._server.rights(asked)
         row = self._services.get(service_id)
         if row is None:
             said = f"ServiceId {service_id} not found"
             nothing = {"AggregatedStatus": "critical", "Service": None, "Checks": None}
             told: Any = said if _wants_text(asked) else nothing
             return Answer.json(told, {"X-Consul-Reason": said}, 404)
+        rights.need("read", "service", row["Service"])
         status, checks = self._worst(row)
         if _wants_text(asked):
             return _in_text(status)
@@ -552,6 +599,7 @@ class Local:
         name = asked.after("/v1/agent/health/service/name/")
         if not name:
             raise RefusedError(500, "Bad request: Missing service Name")
+        self._server.rights(asked).need("read", "service", name)
         rows = [row for row in self._services.values() if row["Service"] == name]
         if not rows:
             said = f"ServiceName {name} Not Found"

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 import anyio
 import httpx
 
-from ._http import Options, RefusedError
+from ._http import Asked, Options, RefusedError
+from ._rights import EVERYTHING, Rights
 from ._state import State
 from ._timers import Timers
 from ._tree import Watch
@@ -60,6 +61,8 @@ class Server:
         self.state = state
         self.datacenter = datacenter
         self.known = known
+        self.rights: Callable[[Asked], Rights] = lambda asked: EVERYTHING
+        """What somebody may who asks; refuses whoever is not known."""
         self.blocked = 0
         """How many queries wait for a change."""
         self._jitter = jitter

@@ -98,6 +98,10 @@ class Kind(NamedTuple):
     delete: Callable[[State, Row], None]
     called: Callable[[Row], str]
     thing: Callable[[Row], Row]
+    guarding: Callable[[Row], tuple[str, str]]
+    """What a token must be allowed to write, for what was sent."""
+    shown_by: Callable[[Row], tuple[str, str]]
+    """What a token must be allowed to read, for a row."""
 
     def carry_out(self, state: State, sent: Row, datacenter: str, name: str) -> Row | None:
         """The row that an operation leaves behind; None where it deletes. `name` is the kind's."""
@@ -224,6 +228,8 @@ KINDS: Final = {
         delete=lambda state, sent: _catalog.delete_node(state, _node(sent)["Node"]),
         called=lambda sent: f"node {quoted(_node(sent).get('Node', ''))}",
         thing=_node,
+        guarding=lambda sent: ("node", _node(sent)["Node"]),
+        shown_by=lambda row: ("node", row["Node"]),
     ),
     "Service": Kind(
         check=_check_service,
@@ -236,6 +242,8 @@ KINDS: Final = {
             f"service {quoted(_service(sent).get('ID', ''))} {_on(sent.get('Node', ''))}"
         ),
         thing=_service,
+        guarding=lambda sent: ("service", _service(sent).get("Service", "")),
+        shown_by=lambda row: ("service", row["Service"]),
     ),
     "Check": Kind(
         check=_anything,
@@ -246,5 +254,13 @@ KINDS: Final = {
         ),
         called=lambda sent: f"check {quoted(_check_id(sent))} {_on(_check(sent).get('Node', ''))}",
         thing=_check,
+        guarding=lambda sent: (
+            ("service", _check(sent).get("ServiceName", ""))
+            if _check(sent).get("ServiceID")
+            else ("node", _check(sent).get("Node", ""))
+        ),
+        shown_by=lambda row: (
+            ("service", row["ServiceName"]) if row["ServiceName"] else ("node", row["Node"])
+        ),
     ),
 }

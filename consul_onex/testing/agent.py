@@ -10,6 +10,7 @@ from typing import Final, Unpack
 import anyio.lowlevel
 import httpx
 
+from ._acl import ACL
 from ._asgi import Application
 from ._discovery import Catalog, Health
 from ._elsewhere import Elsewhere
@@ -44,8 +45,11 @@ class FakeAgent(httpx.AsyncBaseTransport):
 
     `clock` is its time: a `Clock` for a test that has better things to do than wait, and otherwise
     that of the event loop. With `jitter` a blocking query takes up to a sixteenth of its wait
-    longer, as with Consul. `node` and `datacenter` are names. `record=False` is for one that lives
-    long: it does not keep what came in.
+    longer, as with Consul. `node` and `datacenter` are names. With `acl` nobody may do anything but
+    what the policies of a token allow; a text is the secret of a first token that may do
+    everything, and with True the first who asks for one (`c.acl.bootstrap()`) gets it. Policies
+    have their rules in HCL or JSON; there are no roles and login methods. `record=False` is for one
+    that lives long: it does not keep what came in.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
         clock: Clock | None = None,
         node: str = "dev",
         datacenter: str = "dc1",
+        acl: bool | str = False,
         jitter: bool = False,
         record: bool = True,
     ) -> None:
@@ -64,6 +69,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
         """What came in, whatever became of it."""
         self.active = 0
         """How many requests wait for their answer."""
+        self._acl = acl
         self._record = record
         self._jitter = random.random if jitter else _none
         self._faults = Faults()
@@ -83,7 +89,11 @@ class FakeAgent(httpx.AsyncBaseTransport):
         state = State(timers)
         self._server = Server(timers, state, self.datacenter, self._wan.keys(), self._jitter)
         self._router = Router()
-        local = Local(self._server, self.node)
+        guarded = self._acl is not False
+        # Before the agent is there itself: it, too, was let in by a token.
+        initial = self._acl if isinstance(self._acl, str) else None
+        acl = ACL(self._server, initial) if guarded else None
+        local = Local(self._server, self.node, guarded=guarded)
         for area in (
             KV(self._server),
             Sessions(self._server),
@@ -92,9 +102,11 @@ class FakeAgent(httpx.AsyncBaseTransport):
             Health(self._server),
             local,
             Events(self._server, local),
-            Elsewhere(),
+            Elsewhere(guarded=guarded),
         ):
             area.open(self._router)
+        if acl is not None:
+            acl.open(self._router)
 
     # -- what goes wrong ------------------------------------------------------------------------
 
