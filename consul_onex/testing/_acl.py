@@ -11,11 +11,11 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ._go import GoError, duration, quoted
-from ._http import Answer, Asked, RefusedError, Router, options_of
+from ._http import NO_NAMESPACES, Answer, Asked, RefusedError, Router, options_of
 from ._kv import check_uuid
 from ._rights import Rights, read_rules
 from ._server import NO_META, Server
-from ._shape import ANY, BOOL, DURATION, STRING, UINT, list_of, struct
+from ._shape import ANY, BOOL, DURATION, STRING, UINT, Shape, list_of, struct
 from ._state import Row, State, key_of
 from ._tree import Tree, Watch
 
@@ -49,7 +49,7 @@ _MINUTE, _DAY = 60 * 10**9, 86_400 * 10**9
 _CONTENT: Final = ("Name", "Description", "Rules", "Datacenters", "Policies", "Local")
 
 _LINKS: Final = list_of(struct("ACLTokenPolicyLink", {"ID": STRING, "Name": STRING}), "[]")
-_MARKS: Final = {"Hash": ANY, "CreateIndex": UINT, "ModifyIndex": UINT, "Namespace": STRING}
+_MARKS: Final = {"Hash": ANY, "CreateIndex": UINT, "ModifyIndex": UINT}
 _POLICY: Final = struct(
     "",
     {
@@ -151,6 +151,7 @@ class ACL:
 
     async def _may(self, asked: Asked, access: str) -> Rights:
         """Wait until somebody can answer, and refuse who may not do this."""
+        asked.refuse_namespaces()
         await self._server.ready(options_of(asked))
         rights = self._server.rights(asked)
         rights.need(access, "acl")
@@ -160,6 +161,8 @@ class ACL:
         self, asked: Asked, table: str, look: Callable[[Watch], Any], *, own: bool = False
     ) -> Answer:
         """What is found, where it may be read; who reads of itself (`own`) always may."""
+        if not own:
+            asked.refuse_namespaces()
 
         def looked(watch: Watch) -> tuple[int, Any]:
             if not own:
@@ -180,7 +183,7 @@ class ACL:
     # -- policies -------------------------------------------------------------------------------
 
     async def create_policy(self, asked: Asked) -> Answer:
-        sent = asked.parsed(_POLICY, "Bad request: Policy decoding failed: ") or {}
+        sent = _sent(asked, _POLICY, "Policy")
         if sent.get("ID"):
             said = "Bad request: Cannot specify the ID when creating a new policy"
             raise RefusedError(400, said)
@@ -189,7 +192,7 @@ class ACL:
     async def policy(self, asked: Asked) -> Answer:
         policy_id = asked.after("/v1/acl/policy/")
         if asked.method == "PUT":
-            sent = asked.parsed(_POLICY, "Bad request: Policy decoding failed: ") or {}
+            sent = _sent(asked, _POLICY, "Policy")
             if sent.get("ID", policy_id) != policy_id:
                 said = "Bad request: Policy ID in URL and payload do not match"
                 raise RefusedError(400, said)
@@ -544,8 +547,19 @@ def _token(secret: str, description: str, policies: list[str]) -> Row:
     }
 
 
+def _sent(asked: Asked, shape: Shape, what: str) -> Row:
+    """What was sent; `what` is its name in errors."""
+    asked.refuse_namespaces()
+    try:
+        return asked.parsed(shape, f"Bad request: {what} decoding failed: ") or {}
+    except RefusedError as error:
+        if error.answer.body.endswith(b'"Namespace"'):
+            error.answer.body += f" - {NO_NAMESPACES}".encode()
+        raise
+
+
 def _sent_token(asked: Asked) -> Row:
-    sent: Row = asked.parsed(_TOKEN, "Bad request: Token decoding failed: ") or {}
+    sent = _sent(asked, _TOKEN, "Token")
     if any(sent.get(name) for name in _MORE):
         said = "The fake agent has no roles and identities: its tokens have policies."
         raise RefusedError(501, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ._http import Answer, Asked, Router
+from ._server import Server
 
 __all__ = ["Elsewhere"]
 
@@ -16,7 +17,7 @@ _MISSING: Final = {
         *("/v1/connect/ca/roots", "/v1/connect/intentions/match", "/v1/connect/intentions/check"),
         *("/v1/coordinate/datacenters", "/v1/coordinate/nodes", "/v1/coordinate/node/"),
         "/v1/acl/replication",
-        *("/v1/operator/raft/configuration", "/v1/operator/autopilot/health"),
+        "/v1/operator/autopilot/health",
     ),
     "PUT": (
         *("/v1/agent/join/", "/v1/agent/leave", "/v1/agent/force-leave/", "/v1/agent/reload"),
@@ -60,20 +61,22 @@ _ACL: Final = {
 class Elsewhere:
     """The doors behind which there is nothing; those of access control too, where it is off."""
 
-    def __init__(self, *, guarded: bool) -> None:
+    def __init__(self, server: Server, *, guarded: bool) -> None:
+        self._server = server
         self._guarded = guarded
 
     def open(self, router: Router) -> None:
         for methods, paths in _MISSING.items():
             for path in paths:
-                router.add(methods, path, _missing)
+                router.add(methods, path, self._missing)
         for methods, paths in _ACL.items():
             for path in paths:
-                router.add(methods, path, _missing if self._guarded else _no_acls)
+                router.add(methods, path, self._missing if self._guarded else _no_acls)
 
-
-async def _missing(asked: Asked) -> Answer:
-    return Answer.text(501, f"The fake agent does not have {asked.method} {asked.path}.")
+    async def _missing(self, asked: Asked) -> Answer:
+        # Whoever is not known is told so first.
+        self._server.rights(asked)
+        return Answer.text(501, f"The fake agent does not have {asked.method} {asked.path}.")
 
 
 async def _no_acls(asked: Asked) -> Answer:

@@ -19,6 +19,7 @@ from ._go import GoError, json_of, printable, read_duration, read_json, read_uin
 from ._shape import Shape
 
 __all__ = [
+    "NO_NAMESPACES",
     "Answer",
     "Asked",
     "Handler",
@@ -33,7 +34,7 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # Go sends a longer answer in chunks, since it does not know yet how long it is.
 _UNCHUNKED: Final = 2048
 
-_NAMESPACES: Final = "Namespaces are a Consul Enterprise feature"
+NO_NAMESPACES: Final = "Namespaces are a Consul Enterprise feature"
 
 
 class RefusedError(Exception):
@@ -133,10 +134,10 @@ class Asked:
     def refuse_namespaces(self) -> None:
         """Say that this is not the Enterprise edition, where one is asked for."""
         if self.param("ns"):
-            raise RefusedError(400, f'Bad request: Invalid query parameter: "ns" - {_NAMESPACES}')
+            raise RefusedError(400, f'Bad request: Invalid query parameter: "ns" - {NO_NAMESPACES}')
         if self.headers.get("x-consul-namespace"):
             raise RefusedError(
-                400, f'Bad request: Invalid header: "X-Consul-Namespace" - {_NAMESPACES}'
+                400, f'Bad request: Invalid header: "X-Consul-Namespace" - {NO_NAMESPACES}'
             )
 
     def refuse_conflicts(self, *flags: str) -> None:

@@ -95,7 +95,7 @@ class _Check:
 
 class Local:
     """
-    `/v1/agent/` and `/v1/status/`.
+    `/v1/agent/`, `/v1/status/`, and the servers of the datacenter, of which it is the only one.
 
     What is registered here is told to the servers at once. Checks are not carried out: those with
     a time to live wait to be told, and the others stay as they were registered. With access control
@@ -124,6 +124,7 @@ class Local:
         for methods, path, handler in (
             ("GET", "/v1/status/leader", self.leader),
             ("GET", "/v1/status/peers", self.peers),
+            ("GET", "/v1/operator/raft/configuration", self.raft),
             ("GET", "/v1/agent/self", self.self),
             ("GET", "/v1/agent/members", self.members),
             ("PUT", "/v1/agent/maintenance", self.maintenance),
@@ -180,6 +181,19 @@ class Local:
     async def peers(self, asked: Asked) -> Answer:
         self._server.refuse_elsewhere(asked.param("dc"))
         return Answer.json([f"{_ADDRESS}:{_SERVER_PORT}"])
+
+    async def raft(self, asked: Asked) -> Answer:
+        await self._server.ready(options_of(asked))
+        self._server.rights(asked).need("read", "operator")
+        mine = {
+            "ID": self._id,
+            "Node": self._node,
+            "Address": f"{_ADDRESS}:{_SERVER_PORT}",
+            "Leader": self._server.leading,
+            "ProtocolVersion": "3",
+            "Voter": True,
+        }
+        return Answer.json({"Servers": [mine], "Index": 0})
 
     async def self(self, asked: Asked) -> Answer:
         self._server.rights(asked).need("read", "agent", self._node)

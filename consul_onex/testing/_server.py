@@ -66,8 +66,24 @@ class Server:
         self.blocked = 0
         """How many queries wait for a change."""
         self._jitter = jitter
+        self._left: list[tuple[Watch, float]] = []
         self._no_leader_until = -math.inf
         self._stopped = False
+
+    @property
+    def left(self) -> int:
+        """
+        How many queries still wait for a change, though nobody waits for them.
+
+        Consul does not notice that a client has gone until it has something to say.
+        """
+        for watch, until in [one for one in self._left if self._is_over(*one)]:
+            watch.close()
+            self._left.remove((watch, until))
+        return len(self._left)
+
+    def _is_over(self, watch: Watch, until: float) -> bool:
+        return watch.event.is_set() or self.timers.now >= until
 
     @property
     def leading(self) -> bool:
@@ -118,11 +134,16 @@ class Server:
                 watch.close()
                 return self.meta(index), found
             self.blocked += 1
+            left = True
             try:
                 await self.pause(watch.event, until, options)
+                left = False
             finally:
                 self.blocked -= 1
-                watch.close()
+                if left:
+                    self._left.append((watch, until))
+                else:
+                    watch.close()
             if not self.leading and not options.stale:
                 raise RefusedError(500, "rpc error making call: EOF")
 

@@ -73,6 +73,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
         self._record = record
         self._jitter = random.random if jitter else _none
         self._faults = Faults()
+        self._most: float = math.inf
         self._wan: dict[str, FakeAgent] = {datacenter: self}
         self._start()
 
@@ -102,7 +103,7 @@ class FakeAgent(httpx.AsyncBaseTransport):
             Health(self._server),
             local,
             Events(self._server, local),
-            Elsewhere(guarded=guarded),
+            Elsewhere(self._server, guarded=guarded),
         ):
             area.open(self._router)
         if acl is not None:
@@ -134,9 +135,22 @@ class FakeAgent(httpx.AsyncBaseTransport):
         """Take so many seconds before anything is done."""
         self._faults.add(Fault("latency", seconds=seconds, **which))
 
+    def limit_connections(self, most: int = 200) -> None:
+        """
+        Take so many connections at once, and close every other one without a word.
+
+        Consul does so to each address (`http_max_conns_per_client`, 200). A connection is counted
+        as long as an answer is waited for; that of a blocking query whose client has gone, until
+        something changes or its wait is over.
+        """
+        if most < 1:
+            raise ValueError(f"an agent takes at least one connection, not {most}")
+        self._most = most
+
     def recover(self) -> None:
         """Let nothing go wrong any more, and have a leader."""
         self._faults.clear()
+        self._most = math.inf
         self._server.lose_leader(0.0)
 
     def lose_leader(self, seconds: float = 7.0) -> None:
@@ -207,6 +221,9 @@ class FakeAgent(httpx.AsyncBaseTransport):
         if faults.take(request, "refuse"):
             raise httpx.ConnectError("All connection attempts failed")
         started = self.clock.time()
+        self._server.timers.settle()
+        if self.active + self._server.left > self._most:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         for kind in ("latency", "hang"):
             fault = faults.take(request, kind)
             if fault is not None:

@@ -240,6 +240,20 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
         Ask("DELETE", "/v1/acl/policy/$1"),
         *get("/v1/acl/policy/$1"),
     ],
+    "namespaces": [
+        put("/v1/acl/policy", {"Name": "x", "Namespace": "t"}),
+        put("/v1/acl/token", {"Namespace": "t"}),
+        put("/v1/acl/policy?ns=t", {"Nope": 1}),
+        put("/v1/acl/token?ns=t", {}),
+        put("/v1/acl/bootstrap?ns=t"),
+        Ask("DELETE", "/v1/acl/policy/x?ns=t"),
+        Ask("DELETE", "/v1/acl/token/x?ns=t"),
+        *get("/v1/acl/policies?ns=t", "/v1/acl/policy/name/x?ns=t", "/v1/acl/policy/?ns=t"),
+        *get(
+            "/v1/acl/tokens?ns=t", "/v1/acl/token/x?ns=t", "/v1/operator/raft/configuration?dc=no"
+        ),
+        *as_("", *get("/v1/acl/token/self?ns=t", "/v1/operator/raft/configuration")),
+    ],
     "rules": [
         bad(rules)
         for rules in (
