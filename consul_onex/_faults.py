@@ -317,6 +317,9 @@ _ANSWERS = {
     )
 } | {429: _THROTTLED}
 
+# Whoever says so knows the method and the path, and did nothing; asking again changes nothing.
+_NOT_HERE = Fault(Outcome.REJECTED, Blame.NOBODY, UnsupportedEndpointError)
+
 _OTHER_ANSWER = Fault(Outcome.REJECTED, Blame.NOBODY, ConsulStatusError)
 
 # Newer servers answer 400 or 404 where old ones answer 500; these texts mean the same in all.
@@ -327,6 +330,8 @@ def classify(status: int, text: str) -> Fault:
     """Say what an error answer means, from its status and its (decoded) text."""
     if status < 500:
         return _classify_answer(status, text)
+    if status == 501:
+        return _NOT_HERE
     for row in _SERVER_ERRORS:
         if row.text in text:
             return row.fault

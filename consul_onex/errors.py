@@ -16,7 +16,7 @@ What can go wrong, as one tree.
         BadRequestError             400, and the caller's mistakes that old servers report as 500
         PermissionDeniedError       401, 403
         NotFoundError               404 of something the caller named
-        UnsupportedEndpointError    404 or 405 of a route this server does not have
+        UnsupportedEndpointError    404, 405 or 501 of a route this server does not have
         TransactionError            409
         PayloadTooLargeError        413, 414, 431
         RateLimitedError            429, and 503 of the server's rate limiter
@@ -227,7 +227,11 @@ class NotFoundError(ConsulStatusError):
 
 
 class UnsupportedEndpointError(ConsulStatusError):
-    """This server does not have this route (404) or method (405): too old, or another edition."""
+    """
+    This server does not have this route (404), method (405) or part of Consul (501).
+
+    It is too old, of another edition, or a fake. Nothing was done.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,9 @@ ANSWERS: list[Row] = [
     ),
     (405, "", REFUSED, UnsupportedEndpointError),
     (405, "method PATCH not allowed", REFUSED, UnsupportedEndpointError),
+    (501, "", REFUSED, UnsupportedEndpointError),
+    (501, "The fake agent does not have GET /v1/snapshot.", REFUSED, UnsupportedEndpointError),
+    (501, "rpc error making call: EOF", REFUSED, UnsupportedEndpointError),
     (
         409,
         '{"Results":null,"Errors":[{"OpIndex":1,'
@@ -921,7 +924,6 @@ ANSWERS: list[Row] = [
     (502, "No cluster leader", TRY_AGAIN, NoLeaderError),
     # Nobody knows.
     (500, "", UNKNOWN, ServerError),
-    (501, "Not Implemented", UNKNOWN, ServerError),
     (599, "a text that nobody has seen before", UNKNOWN, ServerError),
     (402, "Payment Required", REFUSED, ConsulStatusError),
     (408, "Request Timeout", REFUSED, ConsulStatusError),

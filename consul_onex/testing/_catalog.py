@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ._go import GoError, quoted
+from ._rights import EVERYTHING, Rights
 from ._session import invalidate_by_check
 from ._state import Row, State, key_of
 
@@ -14,8 +15,16 @@ __all__ = [
     "check_meta",
     "check_node_id",
     "checks_of",
+    "delete_check",
+    "delete_node",
+    "delete_service",
     "deregister",
     "instances",
+    "need_deregistration",
+    "need_registration",
+    "put_check",
+    "put_node",
+    "put_service",
     "register",
     "service_index",
 ]
@@ -77,10 +86,10 @@ def register(
     """
     with state.attempt():
         if node is not None:
-            _put_node(state, node)
+            put_node(state, node)
         if service is not None:
             try:
-                _put_service(state, service, name)
+                put_service(state, service, name)
             except GoError as error:
                 raise GoError(f"failed inserting service: {error}") from None
         for check in checks:
@@ -88,20 +97,20 @@ def register(
                 said = f"check node {quoted(check['Node'])} does not match node {quoted(name)}"
                 raise GoError(said)
             try:
-                _put_check(state, check)
+                put_check(state, check)
             except GoError as error:
                 said = f"failed inserting check: {error} on node {quoted(name)}"
                 raise GoError(said) from None
 
 
-def _put_node(state: State, row: Row) -> None:
+def put_node(state: State, row: Row) -> None:
     key = key_of(row["Node"].lower())
     old = state.nodes.get(key)
     if row["ID"] and (old is None or old["ID"] != row["ID"]):
         _claim_name(state, row, old)
         by_id = next((one for one in state.nodes.items() if one["ID"] == row["ID"]), None)
         if by_id is not None:
-            _delete_node(state, by_id["Node"])
+            delete_node(state, by_id["Node"])
             old = by_id
     if not _same(old, row):
         state.nodes.put(key, _dated(state, row, old))
@@ -122,7 +131,7 @@ def _claim_name(state: State, row: Row, holder: Row | None) -> None:
         )
 
 
-def _put_service(state: State, row: Row, node: str) -> None:
+def put_service(state: State, row: Row, node: str) -> None:
     if not row["Service"]:
         raise GoError("failed inserting service: object missing primary index")
     try:
@@ -156,7 +165,7 @@ def _left(state: State, name: str) -> None:
         state.touch("service_last_extinction")
 
 
-def _put_check(state: State, row: Row) -> None:
+def put_check(state: State, row: Row) -> None:
     node, service = row["Node"], None
     if not row["CheckID"]:
         raise GoError("failed inserting check: object missing primary index")
@@ -206,14 +215,14 @@ def _forget_check(state: State, row: Row) -> None:
 def deregister(state: State, node: str, service: str = "", check: str = "") -> None:
     """Take away a service with its checks, a check, or, without either, the whole node."""
     if service:
-        _delete_service(state, node, service)
+        delete_service(state, node, service)
     elif check:
-        _delete_check(state, node, check)
+        delete_check(state, node, check)
     else:
-        _delete_node(state, node)
+        delete_node(state, node)
 
 
-def _delete_check(state: State, node: str, check_id: str) -> None:
+def delete_check(state: State, node: str, check_id: str) -> None:
     row = state.checks.get(key_of(node.lower(), check_id.lower()))
     if row is not None:
         _forget_check(state, row)
@@ -222,27 +231,80 @@ def _delete_check(state: State, node: str, check_id: str) -> None:
         invalidate_by_check(state, node, row["CheckID"])
 
 
-def _delete_service(state: State, node: str, service: str) -> None:
+def delete_service(state: State, node: str, service: str) -> None:
     row = state.services.get(key_of(node.lower(), service.lower()))
     if row is not None:
         for check in checks_of(state, node, row["ID"]):
-            _delete_check(state, node, check["CheckID"])
+            delete_check(state, node, check["CheckID"])
         state.services.delete(key_of(node.lower(), service.lower()))
         state.services_by_name.delete(_name_key(row))
         state.touch("services")
         _left(state, row["Service"])
 
 
-def _delete_node(state: State, node: str) -> None:
+def delete_node(state: State, node: str) -> None:
     row = state.nodes.get(key_of(node.lower()))
     if row is not None:
         for service in _services_on(state, node):
-            _delete_service(state, node, service["ID"])
+            delete_service(state, node, service["ID"])
         for check in checks_of(state, node):
-            _delete_check(state, node, check["CheckID"])
+            delete_check(state, node, check["CheckID"])
         state.nodes.delete(key_of(node.lower()))
         state.touch("nodes")
         invalidate_by_check(state, node)
+
+
+# -- what a token may ------------------------------------------------------------------------------
+
+
+def need_registration(
+    state: State,
+    rights: Rights,
+    name: str,
+    node: Row | None,
+    service: Row | None,
+    checks: list[Row],
+) -> None:
+    """Refuse who may not write this; see `register`. Who may do everything is not looked at."""
+    if rights is EVERYTHING:
+        return
+    known = state.nodes.get(key_of(name.lower()))
+    if known is None or (node is not None and not _same(known, node)):
+        rights.need("write", "node", name)
+    if service is not None:
+        rights.need("write", "service", service["Service"])
+        old = state.services.get(key_of(name.lower(), service["ID"].lower()))
+        if old is not None:
+            rights.need("write", "service", old["Service"])
+    for check in checks:
+        if not check["ServiceID"]:
+            rights.need("write", "node", name)
+        elif service is None or check["ServiceID"] != service["ID"]:
+            other = state.services.get(key_of(name.lower(), check["ServiceID"].lower()))
+            if other is None:
+                which = f"service '{check['ServiceID']}' for check '{check['CheckID']}'"
+                raise GoError(f"Unknown {which}")
+            rights.need("write", "service", other["Service"])
+
+
+def need_deregistration(state: State, rights: Rights, node: str, service: str, check: str) -> None:
+    """Refuse who may not take this away; see `deregister`."""
+    if rights.may("write", "node", node):
+        return
+    if service:
+        row = state.services.get(key_of(node.lower(), service.lower()))
+        if row is None:
+            raise GoError(f"Unknown service '{service}'")
+        rights.need("write", "service", row["Service"])
+    elif check:
+        row = state.checks.get(key_of(node.lower(), check.lower()))
+        if row is None:
+            raise GoError(f"Unknown check '{check}'")
+        if not row["ServiceID"]:
+            rights.need("write", "node", node)
+        rights.need("write", "service", row["ServiceName"])
+    else:
+        rights.need("write", "node", node)
 
 
 # -- what is refused -------------------------------------------------------------------------------

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
 from . import _catalog
 from ._definitions import PROBES, SERVICE, check_definition, check_row, check_type, service_row
 from ._filter import FLAG, LIST, NUMBER, TEXT, Each, Fields, FilterError, compiled
 from ._go import GoError
 from ._http import Answer, Asked, RefusedError, Router, options_of
+from ._rights import EVERYTHING, Rights
 from ._server import NO_META, Server
 from ._shape import BOOL, STRING, UINT, list_of, map_of, struct
 from ._state import Row, State, key_of
 from ._tree import Watch
 
-__all__ = ["AGENT_CHECK_FIELDS", "AGENT_SERVICE_FIELDS", "Catalog", "Health", "filtered"]
+__all__ = ["AGENT_CHECK_FIELDS", "AGENT_SERVICE_FIELDS", "Catalog", "Health", "filtered", "shown"]
 
 # -- what can be filtered by -----------------------------------------------------------------------
 
@@ -92,7 +94,7 @@ def filtered(
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def _shown(service: Row) -> Row:
+def shown(service: Row) -> Row:
     """A service without its node, which is told beside it."""
     return {name: value for name, value in service.items() if name != "Node"}
 
@@ -119,6 +121,16 @@ def _catalog_row(node: Row, service: Row) -> Row:
     }
 
 
+_Look: TypeAlias = Callable[[Watch, Rights], "tuple[int, Any]"]
+
+
+def _may_see(rights: Rights, node: str, service: str) -> bool:
+    """Whether who has these rights hears of a service, or, where it is "", of a node."""
+    return rights.may("read", "node", node) and (
+        not service or rights.may("read", "service", service)
+    )
+
+
 class _Reads:
     """What the two areas have in common."""
 
@@ -129,13 +141,22 @@ class _Reads:
     def _state(self) -> State:
         return self._server.state
 
-    async def _read(self, asked: Asked, look: Callable[[Watch], tuple[int, Any]]) -> Answer:
+    async def _read(self, asked: Asked, look: _Look, *, mesh: str = "") -> Answer:
+        """
+        What is found, by somebody with these rights.
+
+        Who may not read the service that he asks for in the mesh is not even told when.
+        """
         options = options_of(asked)
         try:
-            meta, found = await self._server.read(options, look)
+            meta, found = await self._server.read(
+                options, lambda watch: look(watch, self._server.rights(asked))
+            )
         except RefusedError as error:
             error.answer.headers.update(NO_META)
             raise
+        if mesh and not self._server.rights(asked).may("read", "service", mesh):
+            meta = NO_META
         return Answer.json(found, {"X-Consul-Effective-Consistency": options.effective, **meta})
 
     def _named(self, asked: Asked, prefix: str, what: str) -> str:
@@ -160,7 +181,14 @@ class _Reads:
         return self._state.nodes.get(key_of(name.lower()))
 
     def _instances(
-        self, asked: Asked, name: str, watch: Watch, *, checks: bool, mesh: bool = False
+        self,
+        asked: Asked,
+        name: str,
+        watch: Watch,
+        rights: Rights,
+        *,
+        checks: bool,
+        mesh: bool = False,
     ) -> tuple[int, list[tuple[Row, Row]]]:
         """
         The instances of a service with their nodes, and the index of the service.
@@ -186,7 +214,8 @@ class _Reads:
         for row in rows:
             node = self._node(row["Node"])
             tagged = tags <= {tag.lower() for tag in row["Tags"]}
-            if node is not None and tagged and chosen(row["Node"]):
+            seen = _may_see(rights, row["Node"], row["Service"])
+            if node is not None and seen and tagged and chosen(row["Node"]):
                 found.append((node, row))
         return index, found
 
@@ -207,15 +236,18 @@ class Catalog(_Reads):
         router.add("PUT", "/v1/catalog/deregister", self.deregister)
 
     async def datacenters(self, asked: Asked) -> Answer:
-        return Answer.json([self._server.datacenter])
+        # The nearest come first, which is the own one.
+        own = self._server.datacenter
+        return Answer.json([own, *sorted(set(self._server.known) - {own})])
 
     async def nodes(self, asked: Asked) -> Answer:
         chosen, by_meta = filtered(asked, _NODE, NO_META), self._by_meta(asked)
 
-        def look(watch: Watch) -> tuple[int, list[Row]]:
+        def look(watch: Watch, rights: Rights) -> tuple[int, list[Row]]:
             rows = list(self._state.nodes.items(b"", watch))
+            seen = [row for row in rows if _may_see(rights, row["Node"], "")]
             index = self._state.touched("nodes")
-            return index, chosen(row for row in rows if by_meta(row["Node"]))
+            return index, chosen(row for row in seen if by_meta(row["Node"]))
 
         return await self._read(asked, look)
 
@@ -223,10 +255,10 @@ class Catalog(_Reads):
         asked.refuse_namespaces()
         by_meta = self._by_meta(asked)
 
-        def look(watch: Watch) -> tuple[int, dict[str, list[str]]]:
+        def look(watch: Watch, rights: Rights) -> tuple[int, dict[str, list[str]]]:
             tags: dict[str, dict[str, None]] = {}
             for row in self._state.services.items(b"", watch):
-                if by_meta(row["Node"]):
+                if by_meta(row["Node"]) and rights.may("read", "service", row["Service"]):
                     tags.setdefault(row["Service"], {}).update(dict.fromkeys(row["Tags"]))
             index = self._state.touched("services")
             return index, {name: list(tags[name]) for name in sorted(tags)}
@@ -243,11 +275,11 @@ class Catalog(_Reads):
         name = self._named(asked, prefix, "service name")
         chosen = filtered(asked, _CATALOG_SERVICE, NO_META)
 
-        def look(watch: Watch) -> tuple[int, list[Row]]:
-            index, found = self._instances(asked, name, watch, checks=False, mesh=mesh)
+        def look(watch: Watch, rights: Rights) -> tuple[int, list[Row]]:
+            index, found = self._instances(asked, name, watch, rights, checks=False, mesh=mesh)
             return index, chosen(_catalog_row(node, row) for node, row in found)
 
-        return await self._read(asked, look)
+        return await self._read(asked, look, mesh=name if mesh else "")
 
     async def node(self, asked: Asked) -> Answer:
         name = self._named(asked, "/v1/catalog/node/", "node name")
@@ -267,20 +299,31 @@ class Catalog(_Reads):
 
     async def gateway_services(self, asked: Asked) -> Answer:
         # There are no gateways.
-        self._named(asked, "/v1/catalog/gateway-services/", "gateway name")
-        return await self._read(asked, lambda watch: (0, None))
+        name = self._named(asked, "/v1/catalog/gateway-services/", "gateway name")
+
+        def look(watch: Watch, rights: Rights) -> tuple[int, list[Row] | None]:
+            rights.need("read", "service", name)
+            return 0, None if rights is EVERYTHING else []
+
+        return await self._read(asked, look)
 
     async def _services_on(
         self, asked: Asked, name: str, told: Callable[[Row, list[Row]], Any], nothing: Any
     ) -> Answer:
         chosen = filtered(asked, AGENT_SERVICE_FIELDS, NO_META)
 
-        def look(watch: Watch) -> tuple[int, Any]:
+        def look(watch: Watch, rights: Rights) -> tuple[int, Any]:
             node = self._state.nodes.get(key_of(name.lower()), watch)
             if node is None:
                 return 0, nothing
-            rows = [_shown(row) for row in self._state.services.items(key_of(name.lower()), watch)]
-            return self._state.touched("nodes", "services"), told(node, chosen(rows))
+            rows = [
+                shown(row)
+                for row in self._state.services.items(key_of(name.lower()), watch)
+                if rights.may("read", "service", row["Service"])
+            ]
+            seen = _may_see(rights, node["Node"], "")
+            index = self._state.touched("nodes", "services")
+            return index, told(node, chosen(rows)) if seen else nothing
 
         return await self._read(asked, look)
 
@@ -288,6 +331,8 @@ class Catalog(_Reads):
         asked.refuse_namespaces()
         sent = asked.parsed(_REGISTRATION) or {}
         name = sent.get("Node", "")
+        await self._ready(asked, sent)
+        rights = self._server.rights(asked)
         try:
             if not name:
                 raise GoError("Must provide node")
@@ -296,10 +341,10 @@ class Catalog(_Reads):
             _catalog.check_node_id(sent.get("ID", ""))
             service = self._service_of(sent.get("Service"))
             checks = [_check_of(one, name) for one in _checks_of(sent)]
-            await self._ready(asked, sent)
             known = self._node(name)
             skip = sent.get("SkipNodeUpdate") and known is not None
             node = None if skip else self._node_of(sent)
+            _catalog.need_registration(self._state, rights, name, node, service, checks)
             self._state.next()
             _catalog.register(self._state, name, node, service, checks)
         except GoError as error:
@@ -312,17 +357,20 @@ class Catalog(_Reads):
         if not sent.get("Node"):
             raise RefusedError(500, "Must provide node")
         await self._ready(asked, sent)
-        self._state.next()
+        rights = self._server.rights(asked)
         service, check = sent.get("ServiceID", ""), sent.get("CheckID", "")
+        try:
+            _catalog.need_deregistration(self._state, rights, sent["Node"], service, check)
+        except GoError as error:
+            raise RefusedError(500, str(error)) from None
+        self._state.next()
         _catalog.deregister(self._state, sent["Node"], service, check)
         return Answer.json(True)
 
     async def _ready(self, asked: Asked, sent: Row) -> None:
         """Wait for the leader of the datacenter that is named, in the body or else outside."""
         where = sent.get("Datacenter") or asked.param("dc")
-        if where not in {"", self._server.datacenter}:
-            raise RefusedError(500, "No path to datacenter")
-        await self._server.ready(options_of(asked))
+        await self._server.ready(replace(options_of(asked), datacenter=where))
 
     def _node_of(self, sent: Row) -> Row:
         return {
@@ -429,12 +477,12 @@ class Health(_Reads):
             raise RefusedError(400, "Invalid value for ?passing")
         chosen = filtered(asked, _ENTRY, NO_META)
 
-        def look(watch: Watch) -> tuple[int, list[Row]]:
-            index, found = self._instances(asked, name, watch, checks=True, mesh=mesh)
+        def look(watch: Watch, rights: Rights) -> tuple[int, list[Row]]:
+            index, found = self._instances(asked, name, watch, rights, checks=True, mesh=mesh)
             entries = chosen(self._entry(node, row) for node, row in found)
             return index, [one for one in entries if not passing or _is_passing(one)]
 
-        return await self._read(asked, look)
+        return await self._read(asked, look, mesh=name if mesh else "")
 
     def _entry(self, node: Row, service: Row) -> Row:
         """An instance, with the checks of its node before its own."""
@@ -443,13 +491,13 @@ class Health(_Reads):
             for whose in ("", service["ID"])
             for check in _catalog.checks_of(self._state, node["Node"], whose)
         ]
-        return {"Node": node, "Service": _shown(service), "Checks": checks}
+        return {"Node": node, "Service": shown(service), "Checks": checks}
 
     async def ingress(self, asked: Asked) -> Answer:
         # There are no gateways.
-        self._named(asked, "/v1/health/ingress/", "service name")
+        name = self._named(asked, "/v1/health/ingress/", "service name")
         filtered(asked, _ENTRY, NO_META)
-        return await self._read(asked, lambda watch: (0, []))
+        return await self._read(asked, lambda watch, rights: (0, []), mesh=name)
 
     async def checks(self, asked: Asked) -> Answer:
         name = self._named(asked, "/v1/health/checks/", "service name")
@@ -474,8 +522,12 @@ class Health(_Reads):
     async def _checks(self, asked: Asked, rows: Callable[[Watch], Iterable[Row]]) -> Answer:
         chosen, by_meta = filtered(asked, AGENT_CHECK_FIELDS, NO_META), self._by_meta(asked)
 
-        def look(watch: Watch) -> tuple[int, list[Row]]:
-            found = [row for row in rows(watch) if by_meta(row["Node"])]
+        def look(watch: Watch, rights: Rights) -> tuple[int, list[Row]]:
+            found = [
+                row
+                for row in rows(watch)
+                if by_meta(row["Node"]) and _may_see(rights, row["Node"], row["ServiceName"])
+            ]
             return self._state.touched("checks"), chosen(found)
 
         return await self._read(asked, look)

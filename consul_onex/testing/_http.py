@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import html
+import json
 import math
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
@@ -18,6 +19,7 @@ from ._go import GoError, json_of, printable, read_duration, read_json, read_uin
 from ._shape import Shape
 
 __all__ = [
+    "NO_NAMESPACES",
     "Answer",
     "Asked",
     "Handler",
@@ -32,7 +34,7 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # Go sends a longer answer in chunks, since it does not know yet how long it is.
 _UNCHUNKED: Final = 2048
 
-_NAMESPACES: Final = "Namespaces are a Consul Enterprise feature"
+NO_NAMESPACES: Final = "Namespaces are a Consul Enterprise feature"
 
 
 class RefusedError(Exception):
@@ -65,6 +67,12 @@ class Answer:
         kind = {"Content-Type": "application/json"}
         return cls(status, json_of(value), {**kind, **(headers or {})})
 
+    def indented(self) -> Answer:
+        """The same, laid out for people, where it is JSON."""
+        if self.headers.get("Content-Type") != "application/json":
+            return self
+        return replace(self, body=json_of(json.loads(self.body), pretty=True))
+
     def packed(self, request: httpx.Request) -> tuple[dict[str, str], bytes]:
         """The headers and the body as they leave."""
         body, headers = self.body, dict(self.headers)
@@ -87,7 +95,8 @@ class Asked:
 
     `path` is without escapes, and has a surrogate for every byte that is no UTF-8. `length` is what
     the header says: -1 for a body that comes in chunks, which is how some of Consul's checks are
-    got round. It came `at` this time, and its client waits `patience` seconds for an answer.
+    got round. It came to the agent of this `node` `at` this time, and its client waits `patience`
+    seconds for an answer.
     """
 
     method: str
@@ -97,12 +106,20 @@ class Asked:
     query: str = ""
     body: bytes = b""
     length: int = 0
+    node: str = ""
     at: float = 0.0
     patience: float = math.inf
 
     def param(self, name: str) -> str:
         """The first value of a parameter; "" where it has none."""
         return self.params[name][0] if name in self.params else ""
+
+    @property
+    def token(self) -> str:
+        """The secret of who asks; "" for nobody in particular."""
+        given = self.param("token") or self.headers.get("x-consul-token", "")
+        scheme, _, bearer = self.headers.get("authorization", "").partition(" ")
+        return given or (bearer.strip() if scheme.lower() == "bearer" else "")
 
     def after(self, prefix: str) -> str:
         return self.path.removeprefix(prefix)
@@ -117,10 +134,10 @@ class Asked:
     def refuse_namespaces(self) -> None:
         """Say that this is not the Enterprise edition, where one is asked for."""
         if self.param("ns"):
-            raise RefusedError(400, f'Bad request: Invalid query parameter: "ns" - {_NAMESPACES}')
+            raise RefusedError(400, f'Bad request: Invalid query parameter: "ns" - {NO_NAMESPACES}')
         if self.headers.get("x-consul-namespace"):
             raise RefusedError(
-                400, f'Bad request: Invalid header: "X-Consul-Namespace" - {_NAMESPACES}'
+                400, f'Bad request: Invalid header: "X-Consul-Namespace" - {NO_NAMESPACES}'
             )
 
     def refuse_conflicts(self, *flags: str) -> None:
@@ -136,8 +153,11 @@ class Asked:
             raise RefusedError(413, f"{said} {more}", {"Connection": "close"})
 
     @classmethod
-    def read(cls, request: httpx.Request, body: bytes, now: float, patience: float) -> Asked:
-        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+    def read(
+        cls, request: httpx.Request, body: bytes, node: str, now: float, patience: float
+    ) -> Asked:
+        target: bytes = request.extensions.get("target", request.url.raw_path)
+        path, _, query = target.decode("ascii").partition("?")
         length = request.headers.get("content-length")
         if _BAD_ESCAPE.search(path):
             raise RefusedError(400, "400 Bad Request", {"Connection": "close"})
@@ -151,6 +171,7 @@ class Asked:
             query=query,
             body=body,
             length=int(length) if length is not None else -1 if body else 0,
+            node=node,
             at=now,
             patience=patience,
         )

@@ -18,6 +18,7 @@ __all__ = [
     "KV",
     "MOST_BYTES",
     "below",
+    "check_uuid",
     "delete",
     "delete_if",
     "delete_tree",
@@ -79,13 +80,14 @@ def below(state: State, prefix: str, watch: Watch | None = None) -> tuple[int, l
 def find_session(state: State, session: str) -> Session | None:
     """The session, or None. An id that cannot be one is refused in Consul's words."""
     try:
-        _check_uuid(session)
+        check_uuid(session)
     except GoError as error:
         raise GoError(f"failed session lookup: index error: {error}") from None
     return state.sessions.get(key_of(session))
 
 
-def _check_uuid(text: str) -> None:
+def check_uuid(text: str) -> None:
+    """Refuse what cannot be an id, in the words of Consul's state store."""
     if len(text.encode("utf-8", "surrogateescape")) != 36:
         raise GoError("UUID must be 36 characters")
     digits = text.replace("-", "")
@@ -218,11 +220,17 @@ class KV:
         recurse = "keys" in asked.params or "recurse" in asked.params
         if not key and not recurse:
             raise RefusedError(400, "Missing key name")
-        if recurse:
-            meta, pairs = await self._server.read(options, lambda w: below(state, key, w))
-        else:
-            meta, pair = await self._server.read(options, lambda w: get(state, key, w))
-            pairs = [pair] if pair is not None else []
+
+        def look(watch: Watch) -> tuple[int, list[Pair]]:
+            rights = self._server.rights(asked)
+            if recurse:
+                index, found = below(state, key, watch)
+                return index, [pair for pair in found if rights.may("read", "key", pair.key)]
+            rights.need("read", "key", key)
+            index, one = get(state, key, watch)
+            return index, [one] if one is not None else []
+
+        meta, pairs = await self._server.read(options, look)
         if not pairs and not ("keys" in asked.params and not key):
             raise RefusedError(404, "", meta)
         if "keys" in asked.params:
@@ -239,6 +247,7 @@ class KV:
         asked.refuse_larger(MOST_BYTES, "kv_max_value_size")
 
         def write() -> bool:
+            self._server.rights(asked).need("write", "key", key)
             if "acquire" in params and is_held_back(state, key):
                 return False
             state.next()
@@ -258,6 +267,11 @@ class KV:
         index = read_uint(asked.param("cas")) if "cas" in params else 0
 
         def write() -> bool:
+            rights = self._server.rights(asked)
+            if "recurse" in params and not rights.may_write_below(key):
+                raise RefusedError(403, "Permission denied")
+            if "recurse" not in params:
+                rights.need("write", "key", key)
             state.next()
             if "cas" in params:
                 return delete_if(state, key, index)

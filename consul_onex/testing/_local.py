@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Final
 from uuid import uuid4
 
@@ -33,6 +34,7 @@ _VERSION: Final = "1.8.7"
 _ADDRESS: Final = "127.0.0.1"
 _SERVER_PORT: Final = 8300
 _GOSSIP_PORT: Final = 8301
+_WAN_PORT: Final = 8302
 
 # Output that is all that changed of a check is told to the servers now and then.
 _OUTPUT_AFTER: Final = 300.0
@@ -46,6 +48,7 @@ _REAPING: Final = 30.0
 
 _NO_REASON: Final = "Maintenance mode is enabled for this {}, but no reason was provided."
 _DEFAULT: Final = "This is a default message."
+_NO_SEGMENTS: Final = "Network segments are not supported in this version of Consul"
 _SCRIPTS: Final = (
     "Scripts are disabled on this agent from remote calls; "
     "to enable, configure 'enable_script_checks' to true"
@@ -92,15 +95,17 @@ class _Check:
 
 class Local:
     """
-    `/v1/agent/` and `/v1/status/`.
+    `/v1/agent/`, `/v1/status/`, and the servers of the datacenter, of which it is the only one.
 
     What is registered here is told to the servers at once. Checks are not carried out: those with
-    a time to live wait to be told, and the others stay as they were registered.
+    a time to live wait to be told, and the others stay as they were registered. With access control
+    (`guarded`) it looks first whether there is what is to be changed.
     """
 
-    def __init__(self, server: Server, node: str) -> None:
+    def __init__(self, server: Server, node: str, *, guarded: bool = False) -> None:
         self._server = server
         self._node = node
+        self._guarded = guarded
         self._id = str(uuid4())
         self._row: Row = {
             "ID": self._id,
@@ -119,6 +124,7 @@ class Local:
         for methods, path, handler in (
             ("GET", "/v1/status/leader", self.leader),
             ("GET", "/v1/status/peers", self.peers),
+            ("GET", "/v1/operator/raft/configuration", self.raft),
             ("GET", "/v1/agent/self", self.self),
             ("GET", "/v1/agent/members", self.members),
             ("PUT", "/v1/agent/maintenance", self.maintenance),
@@ -169,18 +175,28 @@ class Local:
         _catalog.register(state, self._node, node, None, [])
 
     async def leader(self, asked: Asked) -> Answer:
-        self._refuse_other_datacenter(asked)
+        self._server.refuse_elsewhere(asked.param("dc"))
         return Answer.json(f"{_ADDRESS}:{_SERVER_PORT}" if self._server.leading else "")
 
     async def peers(self, asked: Asked) -> Answer:
-        self._refuse_other_datacenter(asked)
+        self._server.refuse_elsewhere(asked.param("dc"))
         return Answer.json([f"{_ADDRESS}:{_SERVER_PORT}"])
 
-    def _refuse_other_datacenter(self, asked: Asked) -> None:
-        if asked.param("dc") not in {"", self._server.datacenter}:
-            raise RefusedError(500, "No path to datacenter")
+    async def raft(self, asked: Asked) -> Answer:
+        await self._server.ready(options_of(asked))
+        self._server.rights(asked).need("read", "operator")
+        mine = {
+            "ID": self._id,
+            "Node": self._node,
+            "Address": f"{_ADDRESS}:{_SERVER_PORT}",
+            "Leader": self._server.leading,
+            "ProtocolVersion": "3",
+            "Voter": True,
+        }
+        return Answer.json({"Servers": [mine], "Index": 0})
 
     async def self(self, asked: Asked) -> Answer:
+        self._server.rights(asked).need("read", "agent", self._node)
         config = {
             "Datacenter": self._server.datacenter,
             "NodeName": self._node,
@@ -192,22 +208,33 @@ class Local:
         return Answer.json(
             {
                 "Config": config,
-                "DebugConfig": {},
-                "Coord": None,
+                "DebugConfig": {"ACLsEnabled": self._guarded},
+                "Coord": {"Vec": [0] * 8, "Error": 1.5, "Adjustment": 0, "Height": 0.00001},
                 "Member": self._member(),
-                "Stats": {},
+                "Stats": {
+                    "build": {"prerelease": "", "revision": "", "version": _VERSION},
+                    "consul": {
+                        "known_datacenters": str(len(self._server.known)),
+                        "leader": str(self._server.leading).lower(),
+                        "server": "true",
+                    },
+                },
                 "Meta": {"consul-network-segment": ""},
             }
         )
 
     async def members(self, asked: Asked) -> Answer:
-        return Answer.json([self._member()])
+        if asked.param("segment") not in {"", "_all"}:
+            raise RefusedError(500, _NO_SEGMENTS)
+        rights = self._server.rights(asked)
+        member = self._member(wan=bool(asked.param("wan")))
+        return Answer.json([member] if rights.may("read", "node", member["Name"]) else [])
 
-    def _member(self) -> Row:
+    def _member(self, *, wan: bool = False) -> Row:
         return {
-            "Name": self._node,
+            "Name": f"{self._node}.{self._server.datacenter}" if wan else self._node,
             "Addr": _ADDRESS,
-            "Port": _GOSSIP_PORT,
+            "Port": _WAN_PORT if wan else _GOSSIP_PORT,
             "Tags": {
                 "build": f"{_VERSION}:",
                 "dc": self._server.datacenter,
@@ -224,22 +251,34 @@ class Local:
             "DelegateCur": 4,
         }
 
+    def is_meant(self, node: str, service: str, tag: str) -> bool:
+        """Whether an event with these filters is for this agent."""
+        if not re.search(node, self._node):
+            return False
+        rows = [row for row in self._services.values() if re.search(service, row["Service"])]
+        return not service or any(
+            not tag or any(re.search(tag, one) for one in row["Tags"]) for row in rows
+        )
+
     # -- services -------------------------------------------------------------------------------
 
     async def services(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
-        chosen = filtered(asked, AGENT_SERVICE_FIELDS)
-        rows = chosen(_as_kept(self._services[name]) for name in sorted(self._services))
+        chosen, rights = filtered(asked, AGENT_SERVICE_FIELDS), self._server.rights(asked)
+        kept = (_as_kept(self._services[name]) for name in sorted(self._services))
+        rows = chosen(row for row in kept if rights.may("read", "service", row["Service"]))
         return Answer.json({row["ID"]: row for row in rows})
 
     async def service(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
         options, service_id = options_of(asked), asked.after("/v1/agent/service/")
         until = self._server.end_of(options.wait)
+        rights = self._server.rights(asked)
         while True:
             row = self._services.get(service_id)
             if row is None:
                 raise RefusedError(404, f"unknown service ID: {service_id}")
+            rights.need("read", "service", row["Service"])
             kept = _as_kept(row)
             found = hashlib.blake2b(json_of(kept), digest_size=8).hexdigest()
             if asked.param("hash") != found or self._server.timers.now >= until:
@@ -257,6 +296,7 @@ class Local:
         if not name:
             raise RefusedError(400, "Missing service name")
         row, checks = self._read(sent, name)
+        self._need_registration(asked, row)
         if "replace-existing-checks" in asked.params and (
             asked.param("replace-existing-checks") in {"", "true"}
         ):
@@ -306,6 +346,7 @@ class Local:
         service_id = asked.after("/v1/agent/service/deregister/")
         if not service_id:
             raise RefusedError(500, "ServiceID missing")
+        self._need_service(asked, service_id)
         self._deregister(service_id)
         return Answer()
 
@@ -325,6 +366,7 @@ class Local:
         if not service_id:
             raise RefusedError(400, "Missing service ID")
         enable = _enable(asked)
+        self._need_service(asked, service_id)
         row = self._services.get(service_id)
         if row is None:
             raise RefusedError(404, f"No service registered with ID {quoted(service_id)}")
@@ -333,6 +375,7 @@ class Local:
 
     async def maintenance(self, asked: Asked) -> Answer:
         enable = _enable(asked)
+        self._server.rights(asked).need("write", "node", self._node)
         self._maintain("_node_maintenance", asked, None, enable=enable)
         return Answer()
 
@@ -354,8 +397,9 @@ class Local:
 
     async def checks(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
-        chosen = filtered(asked, AGENT_CHECK_FIELDS)
-        rows = chosen(self._checks[name].row for name in sorted(self._checks))
+        chosen, rights = filtered(asked, AGENT_CHECK_FIELDS), self._server.rights(asked)
+        kept = (self._checks[name].row for name in sorted(self._checks))
+        rows = chosen(row for row in kept if rights.may("read", *self._guarding(row)))
         return Answer.json({row["CheckID"]: _undated(row) for row in rows})
 
     async def register_check(self, asked: Asked) -> Answer:
@@ -366,13 +410,15 @@ class Local:
         if sent.get("Status", "") not in {"", *_STATUSES}:
             raise RefusedError(400, "Bad check status")
         _check_check(sent)
-        service = None
-        if sent.get("ServiceID"):
-            service = self._services.get(sent["ServiceID"])
-            if service is None:
-                raise RefusedError(500, f"ServiceID {quoted(sent['ServiceID'])} does not exist")
+        service = self._services.get(sent.get("ServiceID", ""))
         fields = {**sent, "CheckID": sent.get("ID") or sent["Name"]}
         check = self._new_check(fields, service)
+        rights = self._server.rights(asked)
+        rights.need("write", *self._guarding(check.row), told=True)
+        if check.row["CheckID"] in self._checks:
+            self._need_check(asked, check.row["CheckID"])
+        if sent.get("ServiceID") and service is None:
+            raise RefusedError(500, f"ServiceID {quoted(sent['ServiceID'])} does not exist")
         self._keep_check(check)
         self._tell(None, [self._checks[check.row["CheckID"]].row])
         return Answer()
@@ -434,6 +480,7 @@ class Local:
         check_id = asked.after("/v1/agent/check/deregister/")
         if not check_id:
             raise RefusedError(500, "CheckID missing")
+        self._need_check(asked, check_id)
         self._forget_check(check_id)
         return Answer()
 
@@ -455,7 +502,9 @@ class Local:
 
     def _told(self, asked: Asked, prefix: str, status: str) -> Answer:
         asked.refuse_namespaces()
-        return self._heard(asked.after(prefix), status, asked.param("note"))
+        check_id = asked.after(prefix)
+        self._need_check(asked, check_id)
+        return self._heard(check_id, status, asked.param("note"))
 
     async def check_update(self, asked: Asked) -> Answer:
         sent = asked.parsed(_UPDATE) or {}
@@ -464,6 +513,7 @@ class Local:
             raise RefusedError(400, f"Invalid check status: '{status}'")
         asked.refuse_namespaces()
         check_id = asked.after("/v1/agent/check/update/")
+        self._need_check(asked, check_id)
         return self._heard(check_id, status, sent.get("Output", ""))
 
     def _heard(self, check_id: str, status: str, output: str) -> Answer:
@@ -494,6 +544,34 @@ class Local:
         check.telling = None
         self._tell(None, [check.row])
 
+    # -- what a token may -----------------------------------------------------------------------
+
+    def _guarding(self, check: Row) -> tuple[str, str]:
+        """What has to be writable for a check to be: its service, or the node."""
+        service = check["ServiceName"]
+        return ("service", service) if service else ("node", self._node)
+
+    def _need_registration(self, asked: Asked, row: Row) -> None:
+        rights, old = self._server.rights(asked), self._services.get(row["ID"], row)
+        may = all(rights.may("write", "service", one["Service"]) for one in (row, old))
+        if not may:
+            said = f"Permission denied: Missing service:write on {row['Service']}"
+            raise RefusedError(403, said)
+
+    def _need_service(self, asked: Asked, service_id: str) -> None:
+        rights, row = self._server.rights(asked), self._services.get(service_id)
+        if row is not None:
+            rights.need("write", "service", row["Service"], told=True)
+        elif self._guarded:
+            raise RefusedError(500, f"Unknown service {{{quoted(service_id)} {{}}}}")
+
+    def _need_check(self, asked: Asked, check_id: str) -> None:
+        rights, check = self._server.rights(asked), self._checks.get(check_id)
+        if check is not None:
+            rights.need("write", *self._guarding(check.row), told=True)
+        elif self._guarded:
+            raise RefusedError(500, f"Unknown check {quoted(check_id)}")
+
     # -- what the servers are told --------------------------------------------------------------
 
     def _tell(self, service: Row | None, checks: list[Row]) -> None:
@@ -516,12 +594,14 @@ class Local:
         service_id = asked.after("/v1/agent/health/service/id/")
         if not service_id:
             raise RefusedError(500, "Bad request: Missing serviceID")
+        rights = self._server.rights(asked)
         row = self._services.get(service_id)
         if row is None:
             said = f"ServiceId {service_id} not found"
             nothing = {"AggregatedStatus": "critical", "Service": None, "Checks": None}
             told: Any = said if _wants_text(asked) else nothing
             return Answer.json(told, {"X-Consul-Reason": said}, 404)
+        rights.need("read", "service", row["Service"])
         status, checks = self._worst(row)
         if _wants_text(asked):
             return _in_text(status)
@@ -533,6 +613,7 @@ class Local:
         name = asked.after("/v1/agent/health/service/name/")
         if not name:
             raise RefusedError(500, "Bad request: Missing service Name")
+        self._server.rights(asked).need("read", "service", name)
         rows = [row for row in self._services.values() if row["Service"] == name]
         if not rows:
             said = f"ServiceName {name} Not Found"

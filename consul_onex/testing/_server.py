@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 import anyio
 import httpx
 
-from ._http import Options, RefusedError
+from ._http import Asked, Options, RefusedError
+from ._rights import EVERYTHING, Rights
 from ._state import State
 from ._timers import Timers
 from ._tree import Watch
 
-__all__ = ["NO_META", "Server"]
+__all__ = ["NO_META", "ElsewhereError", "Server"]
 
 T = TypeVar("T")
 
@@ -32,24 +33,57 @@ NO_META: Final = {
 """What most endpoints say of themselves when they fail."""
 
 
+class ElsewhereError(RefusedError):
+    """What was asked is for another datacenter, to which there may be no path."""
+
+    def __init__(self, datacenter: str) -> None:
+        super().__init__(500, "No path to datacenter")
+        self.datacenter = datacenter
+
+
 class Server:
     """
     A datacenter of one server.
 
-    `jitter` is the part, of a sixteenth of its wait, that a blocking query takes longer.
+    `known` are the names of all datacenters there are. `jitter` is the part, of a sixteenth of its
+    wait, that a blocking query takes longer.
     """
 
     def __init__(
-        self, timers: Timers, state: State, datacenter: str, jitter: Callable[[], float]
+        self,
+        timers: Timers,
+        state: State,
+        datacenter: str,
+        known: Collection[str],
+        jitter: Callable[[], float],
     ) -> None:
         self.timers = timers
         self.state = state
         self.datacenter = datacenter
+        self.known = known
+        self.rights: Callable[[Asked], Rights] = lambda asked: EVERYTHING
+        """What somebody may who asks; refuses whoever is not known."""
         self.blocked = 0
         """How many queries wait for a change."""
         self._jitter = jitter
+        self._left: list[tuple[Watch, float]] = []
         self._no_leader_until = -math.inf
         self._stopped = False
+
+    @property
+    def left(self) -> int:
+        """
+        How many queries still wait for a change, though nobody waits for them.
+
+        Consul does not notice that a client has gone until it has something to say.
+        """
+        for watch, until in [one for one in self._left if self._is_over(*one)]:
+            watch.close()
+            self._left.remove((watch, until))
+        return len(self._left)
+
+    def _is_over(self, watch: Watch, until: float) -> bool:
+        return watch.event.is_set() or self.timers.now >= until
 
     @property
     def leading(self) -> bool:
@@ -64,10 +98,14 @@ class Server:
         self._stopped = True
         self.timers.stir()
 
+    def refuse_elsewhere(self, datacenter: str) -> None:
+        """Say that what was asked is not to be done in this datacenter."""
+        if datacenter not in {"", self.datacenter}:
+            raise ElsewhereError(datacenter)
+
     async def ready(self, options: Options) -> None:
         """Wait until somebody can answer, or refuse."""
-        if options.datacenter not in {"", self.datacenter}:
-            raise RefusedError(500, "No path to datacenter")
+        self.refuse_elsewhere(options.datacenter)
         held = self.timers.now + _HOLD
         while not self.leading and not options.stale:
             if self.timers.now >= held:
@@ -96,11 +134,16 @@ class Server:
                 watch.close()
                 return self.meta(index), found
             self.blocked += 1
+            left = True
             try:
                 await self.pause(watch.event, until, options)
+                left = False
             finally:
                 self.blocked -= 1
-                watch.close()
+                if left:
+                    self._left.append((watch, until))
+                else:
+                    watch.close()
             if not self.leading and not options.stale:
                 raise RefusedError(500, "rpc error making call: EOF")
 
@@ -126,7 +169,7 @@ class Server:
         leading = str(self.leading).lower()
         return {"X-Consul-Knownleader": leading, "X-Consul-Lastcontact": "0"}
 
-    def end_of(self, wait: float) -> float:
+    def end_of(self, wait: float, usual: float = _USUAL_WAIT) -> float:
         """When a query that waits so long answers in any case."""
-        seconds = min(wait, _LONGEST_WAIT) if wait > 0 else _USUAL_WAIT
+        seconds = min(wait, _LONGEST_WAIT) if wait > 0 else usual
         return self.timers.now + seconds * (1 + self._jitter() / 16)

@@ -9,9 +9,11 @@ from uuid import uuid4
 from ._go import GoError, duration, read_duration
 from ._http import Answer, Asked, RefusedError, Router, options_of
 from ._kv import delete, find_session, put
+from ._rights import EVERYTHING
 from ._server import NO_META, Server
 from ._shape import ANY, INT, STRING, list_of, struct
 from ._state import Session, State, key_of
+from ._timers import Timer
 from ._tree import Watch
 
 __all__ = ["Sessions", "invalidate", "invalidate_by_check"]
@@ -107,6 +109,7 @@ def invalidate(state: State, session: str) -> None:
     timer = state.session_timers.pop(session, None)
     if timer is not None:
         timer.cancel()
+        state.on_undo(lambda: _go_on(state, session, timer))
     delay = min(gone.lock_delay, _LONGEST_DELAY) / _SECOND
     for pair in [pair for pair in state.pairs.items() if pair.session == session]:
         if gone.behavior == "delete":
@@ -115,6 +118,11 @@ def invalidate(state: State, session: str) -> None:
             put(state, replace(pair, session=""), session=True)
         if delay > 0:
             state.lock_delays[pair.key] = state.timers.now + delay
+
+
+def _go_on(state: State, session: str, timer: Timer) -> None:
+    timer.cancelled = False
+    state.session_timers[session] = timer
 
 
 def invalidate_by_check(state: State, node: str, check_id: str | None = None) -> None:
@@ -129,11 +137,10 @@ def invalidate_by_check(state: State, node: str, check_id: str | None = None) ->
 
 
 class Sessions:
-    """`/v1/session/`. Sessions live on `node` where nothing else is said."""
+    """`/v1/session/`."""
 
-    def __init__(self, server: Server, node: str) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._node = node
 
     def open(self, router: Router) -> None:
         router.add("PUT", "/v1/session/create", self.create)
@@ -150,9 +157,13 @@ class Sessions:
         # A body that comes in chunks has no length, and is not looked at.
         if asked.length > 0:
             sent = asked.parsed(_CREATION) or {}
+        session = _definition(sent, asked.node)
         try:
-            session = _definition(sent, self._node)
             await self._server.ready(options)
+            if not session.node:
+                raise GoError("Must provide Node")
+            self._server.rights(asked).need("write", "session", session.node)
+            _check(session)
             self._server.state.next()
             return Answer.json({"ID": _create(self._server.state, session)})
         except GoError as error:
@@ -160,27 +171,31 @@ class Sessions:
 
     async def destroy(self, asked: Asked) -> Answer:
         session = _named(asked, "/v1/session/destroy/")
-        await self._server.ready(options_of(asked))
-        try:
-            find_session(self._server.state, session)
-        except GoError as error:
-            raise RefusedError(500, str(error)) from None
+        await self._find(asked, session, "Session lookup failed: ")
         self._server.state.next()
         invalidate(self._server.state, session)
         return Answer.json(True)
 
     async def renew(self, asked: Asked) -> Answer:
         session = _named(asked, "/v1/session/renew/")
-        state = self._server.state
-        await self._server.ready(options_of(asked))
-        try:
-            found = find_session(state, session)
-        except GoError as error:
-            raise RefusedError(500, str(error)) from None
+        found = await self._find(asked, session)
         if found is None:
             raise RefusedError(404, f"Session id '{session}' not found")
-        _renew(state, found)
+        _renew(self._server.state, found)
         return Answer.json([_row_of(found)])
+
+    async def _find(self, asked: Asked, session: str, failed: str = "") -> Session | None:
+        """The session, for somebody who may write it, of which only access control makes sure."""
+        await self._server.ready(options_of(asked))
+        rights = self._server.rights(asked)
+        try:
+            found = find_session(self._server.state, session)
+        except GoError as error:
+            said = failed if rights is not EVERYTHING else ""
+            raise RefusedError(500, f"{said}{error}") from None
+        if found is not None:
+            rights.need("write", "session", found.node)
+        return found
 
     async def info(self, asked: Asked) -> Answer:
         session = _named(asked, "/v1/session/info/")
@@ -201,13 +216,15 @@ class Sessions:
         state = self._server.state
 
         def look(watch: Watch) -> tuple[int, list[Session]]:
+            rights = self._server.rights(asked)
             if session is not None:
                 find_session(state, session)
                 state.sessions.get(key_of(session), watch)
                 rows = list(state.sessions.items())
             else:
                 rows = list(state.sessions.items(b"", watch))
-            return state.touched("sessions"), [one for one in rows if chosen(one)]
+            found = [one for one in rows if chosen(one) and rights.may("read", "session", one.node)]
+            return state.touched("sessions"), found
 
         try:
             meta, found = await self._server.read(options, look)
@@ -233,7 +250,7 @@ def _definition(sent: dict[str, Any], node: str) -> Session:
     if "Checks" in sent:
         node_checks = sent["Checks"]
     services = sent.get("ServiceChecks")
-    session = Session(
+    return Session(
         id=str(uuid4()),
         name=sent.get("Name", ""),
         node=sent.get("Node", node),
@@ -243,8 +260,10 @@ def _definition(sent: dict[str, Any], node: str) -> Session:
         node_checks=None if node_checks is None else tuple(node_checks),
         service_checks=None if services is None else tuple(one.get("ID", "") for one in services),
     )
-    if not session.node:
-        raise GoError("Must provide Node")
+
+
+def _check(session: Session) -> None:
+    """Refuse what cannot be a session."""
     if session.behavior not in {"release", "delete"}:
         raise GoError(f"Invalid Behavior setting '{session.behavior}'")
     try:
@@ -254,7 +273,6 @@ def _definition(sent: dict[str, Any], node: str) -> Session:
     if ttl and not _SHORTEST <= ttl <= _LONGEST:
         bounds = f"[{duration(_SHORTEST)}={duration(_LONGEST)}]"
         raise GoError(f"Invalid Session TTL '{ttl}', must be between {bounds}")
-    return session
 
 
 def _lock_delay(sent: object) -> int:

@@ -6,7 +6,7 @@ Rows are never changed in place: who holds one holds what was true when it was r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -17,7 +17,7 @@ from ._tree import Tree, Undo, Watch
 __all__ = ["Pair", "Row", "Session", "State", "key_of"]
 
 Row: TypeAlias = "dict[str, Any]"
-"""A node, a service or a check, in the names that JSON has for it."""
+"""A node, a service, a check, a policy or a token, in the names that JSON has for it."""
 
 # How long it is remembered that a key was deleted, and how exactly that is kept.
 _TOMBSTONES: Final = 900.0
@@ -77,6 +77,8 @@ class State:
         self.checks: Tree[Row] = self._tree()
         self.checks_by_service: Tree[Row] = self._tree()
         self.checks_by_status: Tree[Row] = self._tree()
+        self.policies: Tree[Row] = self._tree()
+        self.tokens: Tree[Row] = self._tree()
         self._indexes: Tree[int] = self._tree()
         self.lock_delays: dict[str, float] = {}
         self.session_timers: dict[str, Timer] = {}
@@ -95,6 +97,10 @@ class State:
             kept = True
         finally:
             self._undo.end(keep=kept)
+
+    def on_undo(self, step: Callable[[], None]) -> None:
+        """What is to be done too, where what is being written is taken back."""
+        self._undo.note(step)
 
     # -- indexes ------------------------------------------------------------------------------
 

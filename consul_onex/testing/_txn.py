@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from . import _kv
+from ._discovery import shown
 from ._go import GoError, quoted
-from ._http import Answer, Asked, Options, RefusedError, Router, options_of
+from ._http import Answer, Asked, RefusedError, Router, options_of
 from ._kv import MOST_BYTES, row_of
+from ._rights import Rights
 from ._server import Server
-from ._shape import ANY, BYTES, STRING, UINT, list_of, struct, text_of
+from ._shape import BYTES, STRING, UINT, list_of, struct, text_of
 from ._state import Pair, State
+from ._txn_catalog import CHECK_OP, KINDS, NODE_OP, SERVICE_OP
 
 __all__ = ["Txn"]
 
@@ -34,9 +37,9 @@ _OPERATIONS: Final = list_of(
                 },
                 wanted="api.KVTxnOp",
             ),
-            "Node": ANY,
-            "Service": ANY,
-            "Check": ANY,
+            "Node": NODE_OP,
+            "Service": SERVICE_OP,
+            "Check": CHECK_OP,
         },
     ),
     "api.TxnOps",
@@ -61,33 +64,27 @@ class Txn:
         if len(sent) > _MOST_OPERATIONS:
             said = f"Transaction contains too many operations ({len(sent)} > {_MOST_OPERATIONS})"
             raise RefusedError(413, said)
-        operations = [each["KV"] for each in sent if each and each.get("KV") is not None]
-        if any(name != "KV" for each in sent if not (each or {}).get("KV") for name in each or {}):
-            raise RefusedError(
-                501, "The fake agent has no transactions on nodes, services and checks."
-            )
-        reads = not any(each.get("Verb") in _WRITES for each in operations)
-        return await self._carry_out(operations, options, reads=reads)
+        operations = [each for each in map(_operation, sent) if each is not None]
+        reads = not any(_is_write(*each) for each in operations)
+        await self._server.ready(options)
+        return self._carry_out(operations, self._server.rights(asked), reads=reads)
 
-    async def _carry_out(
-        self, operations: list[dict[str, Any]], options: Options, *, reads: bool
-    ) -> Answer:
+    def _carry_out(self, operations: list[_Operation], rights: Rights, *, reads: bool) -> Answer:
         server, state = self._server, self._server.state
-        await server.ready(options)
         results: list[dict[str, Any]] = []
-        errors = _refused(state, operations)
+        errors = _refused(state, rights, operations)
         if not errors and not reads:
             state.next()
         try:
             with state.attempt():
                 if not errors:
-                    results, errors = _results(state, operations)
+                    results, errors = _results(state, operations, server.datacenter)
                 if errors:
                     raise _RolledBackError
         except _RolledBackError:
             pass
         body: dict[str, Any] = {
-            "Results": None if errors else results,
+            "Results": None if errors else [one for one in results if _may_see(rights, one)],
             "Errors": errors or None,
         }
         headers: dict[str, str] = {}
@@ -106,30 +103,73 @@ class _RolledBackError(Exception):
     pass
 
 
-_Error = dict[str, Any]
+_Error: TypeAlias = "dict[str, Any]"
+_Operation: TypeAlias = "tuple[str, dict[str, Any]]"
 
 
-def _refused(state: State, operations: list[dict[str, Any]]) -> list[_Error]:
+def _operation(sent: dict[str, Any] | None) -> _Operation | None:
+    """What an operation is on, and what is to be done; the first counts where it says several."""
+    kinds = ("KV", *KINDS)
+    return next(((kind, sent[kind]) for kind in kinds if sent and sent.get(kind) is not None), None)
+
+
+def _may_see(rights: Rights, result: dict[str, Any]) -> bool:
+    ((kind, row),) = result.items()
+    if kind == "KV":
+        return rights.may("read", "key", row["Key"])
+    return rights.may("read", *KINDS[kind].shown_by(row))
+
+
+def _is_write(kind: str, each: dict[str, Any]) -> bool:
+    verb = each.get("Verb", "")
+    return verb in _WRITES if kind == "KV" else verb != "get"
+
+
+def _refused(state: State, rights: Rights, operations: list[_Operation]) -> list[_Error]:
     """What is wrong before anything is tried."""
     errors: list[_Error] = []
-    for n, each in enumerate(operations):
-        key, verb = each.get("Key", ""), each.get("Verb", "")
-        if not key and verb != "delete-tree":
-            errors.append({"OpIndex": n, "What": "Must provide key"})
-        elif verb == "lock" and _kv.is_held_back(state, key):
-            said = f"failed to lock key {quoted(key)} due to lock delay"
-            errors.append({"OpIndex": n, "What": said})
+    for n, (kind, each) in enumerate(operations):
+        try:
+            if kind == "KV":
+                _check_key(state, rights, each)
+            elif each.get("Verb") != "get":
+                KINDS[kind].check(each)
+                if not rights.may("write", *KINDS[kind].guarding(each)):
+                    raise GoError("Permission denied")
+        except GoError as error:
+            errors.append({"OpIndex": n, "What": str(error)})
     return errors
 
 
+def _check_key(state: State, rights: Rights, each: dict[str, Any]) -> None:
+    key, verb = each.get("Key", ""), each.get("Verb", "")
+    if not key and verb != "delete-tree":
+        raise GoError("Must provide key")
+    # What is read is left out of the results; what is compared could be guessed.
+    access = "read" if verb in {"check-session", "check-index"} else "write"
+    may = (
+        rights.may_write_below(key)
+        if verb == "delete-tree"
+        else verb in {"get", "get-tree"} or rights.may(access, "key", key)
+    )
+    if not may:
+        raise GoError("Permission denied")
+    if verb == "lock" and _kv.is_held_back(state, key):
+        raise GoError(f"failed to lock key {quoted(key)} due to lock delay")
+
+
 def _results(
-    state: State, operations: list[dict[str, Any]]
+    state: State, operations: list[_Operation], datacenter: str
 ) -> tuple[list[dict[str, Any]], list[_Error]]:
     results: list[dict[str, Any]] = []
     errors: list[_Error] = []
-    for n, each in enumerate(operations):
+    for n, (kind, each) in enumerate(operations):
         try:
-            results += [{"KV": row} for row in _result(state, each)]
+            if kind == "KV":
+                results += [{"KV": row} for row in _result(state, each)]
+            else:
+                row = KINDS[kind].carry_out(state, each, datacenter, kind)
+                results += [] if row is None else [{kind: shown(row) if kind == "Service" else row}]
         except GoError as error:
             errors.append({"OpIndex": n, "What": str(error)})
     return results, errors

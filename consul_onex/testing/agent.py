@@ -10,13 +10,16 @@ from typing import Final, Unpack
 import anyio.lowlevel
 import httpx
 
+from ._acl import ACL
+from ._asgi import Application
 from ._discovery import Catalog, Health
 from ._elsewhere import Elsewhere
+from ._event import Events
 from ._faults import Fault, Faults, Which
 from ._http import Answer, Asked, RefusedError, Router
 from ._kv import KV
 from ._local import Local
-from ._server import Server
+from ._server import ElsewhereError, Server
 from ._session import Sessions
 from ._state import State
 from ._timers import Timers
@@ -42,7 +45,11 @@ class FakeAgent(httpx.AsyncBaseTransport):
 
     `clock` is its time: a `Clock` for a test that has better things to do than wait, and otherwise
     that of the event loop. With `jitter` a blocking query takes up to a sixteenth of its wait
-    longer, as with Consul. `node` and `datacenter` are names.
+    longer, as with Consul. `node` and `datacenter` are names. With `acl` nobody may do anything but
+    what the policies of a token allow; a text is the secret of a first token that may do
+    everything, and with True the first who asks for one (`c.acl.bootstrap()`) gets it. Policies
+    have their rules in HCL or JSON; there are no roles and login methods. `record=False` is for one
+    that lives long: it does not keep what came in.
     """
 
     def __init__(
@@ -51,7 +58,9 @@ class FakeAgent(httpx.AsyncBaseTransport):
         clock: Clock | None = None,
         node: str = "dev",
         datacenter: str = "dc1",
+        acl: bool | str = False,
         jitter: bool = False,
+        record: bool = True,
     ) -> None:
         self.clock = LoopClock() if clock is None else clock
         self.node = node
@@ -60,8 +69,12 @@ class FakeAgent(httpx.AsyncBaseTransport):
         """What came in, whatever became of it."""
         self.active = 0
         """How many requests wait for their answer."""
+        self._acl = acl
+        self._record = record
         self._jitter = random.random if jitter else _none
         self._faults = Faults()
+        self._most: float = math.inf
+        self._wan: dict[str, FakeAgent] = {datacenter: self}
         self._start()
 
     def __repr__(self) -> str:
@@ -75,18 +88,26 @@ class FakeAgent(httpx.AsyncBaseTransport):
     def _start(self) -> None:
         timers = Timers(self.clock)
         state = State(timers)
-        self._server = Server(timers, state, self.datacenter, self._jitter)
+        self._server = Server(timers, state, self.datacenter, self._wan.keys(), self._jitter)
         self._router = Router()
+        guarded = self._acl is not False
+        # Before the agent is there itself: it, too, was let in by a token.
+        initial = self._acl if isinstance(self._acl, str) else None
+        acl = ACL(self._server, initial) if guarded else None
+        local = Local(self._server, self.node, guarded=guarded)
         for area in (
             KV(self._server),
-            Sessions(self._server, self.node),
+            Sessions(self._server),
             Txn(self._server),
             Catalog(self._server),
             Health(self._server),
-            Local(self._server, self.node),
-            Elsewhere(),
+            local,
+            Events(self._server, local),
+            Elsewhere(self._server, guarded=guarded),
         ):
             area.open(self._router)
+        if acl is not None:
+            acl.open(self._router)
 
     # -- what goes wrong ------------------------------------------------------------------------
 
@@ -114,9 +135,22 @@ class FakeAgent(httpx.AsyncBaseTransport):
         """Take so many seconds before anything is done."""
         self._faults.add(Fault("latency", seconds=seconds, **which))
 
+    def limit_connections(self, most: int = 200) -> None:
+        """
+        Take so many connections at once, and close every other one without a word.
+
+        Consul does so to each address (`http_max_conns_per_client`, 200). A connection is counted
+        as long as an answer is waited for; that of a blocking query whose client has gone, until
+        something changes or its wait is over.
+        """
+        if most < 1:
+            raise ValueError(f"an agent takes at least one connection, not {most}")
+        self._most = most
+
     def recover(self) -> None:
         """Let nothing go wrong any more, and have a leader."""
         self._faults.clear()
+        self._most = math.inf
         self._server.lose_leader(0.0)
 
     def lose_leader(self, seconds: float = 7.0) -> None:
@@ -138,11 +172,42 @@ class FakeAgent(httpx.AsyncBaseTransport):
         self._server.stop()
         self._start()
 
+    # -- others ---------------------------------------------------------------------------------
+
+    def join_wan(self, other: FakeAgent) -> None:
+        """
+        Be one of several datacenters, as with `consul join -wan`.
+
+        Each keeps its own state and its own history. What is asked of one for another (`?dc=`) the
+        other does, and the faults of this one are in between: those of the other are for who asks
+        it directly. Whoever one of them knows already, all of them know then.
+        """
+        known = {**self._wan, **other._wan}
+        if any(self._wan.get(name, agent) is not agent for name, agent in other._wan.items()):
+            raise ValueError(f"{self!r} and {other!r} know different agents of one datacenter")
+        if any(agent.clock is not self.clock for agent in known.values()) and not all(
+            isinstance(agent.clock, LoopClock) for agent in known.values()
+        ):
+            raise ValueError("datacenters that know each other have one clock: give it to both")
+        for agent in known.values():
+            agent._wan.update(known)  # noqa: SLF001 - one of its own kind
+
+    def asgi(self) -> Application:
+        """
+        The agent as an ASGI application: put on a port by any server of that kind, it is there for
+        clients in any language.
+
+        What breaks a connection here ends the answer too early there; then the server cuts it.
+        `python -m consul_onex.testing` is all of this, ready to run.
+        """
+        return Application(self)
+
     # -- what comes in --------------------------------------------------------------------------
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        self.requests.append(request)
+        if self._record:
+            self.requests.append(request)
         self.active += 1
         try:
             # Others get their turn, as they do while a network is waited for.
@@ -156,6 +221,9 @@ class FakeAgent(httpx.AsyncBaseTransport):
         if faults.take(request, "refuse"):
             raise httpx.ConnectError("All connection attempts failed")
         started = self.clock.time()
+        self._server.timers.settle()
+        if self.active + self._server.left > self._most:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         for kind in ("latency", "hang"):
             fault = faults.take(request, kind)
             if fault is not None:
@@ -176,10 +244,21 @@ class FakeAgent(httpx.AsyncBaseTransport):
         if fault is not None:
             return Answer.text(fault.status, fault.text)
         try:
-            asked = Asked.read(request, body, started, _patience_of(request))
-            return await self._router.answer(asked)
+            asked = Asked.read(request, body, self.node, started, _patience_of(request))
+            answer = await self._routed(asked)
         except RefusedError as refusal:
             return refusal.answer
+        return answer.indented() if "pretty" in asked.params else answer
+
+    async def _routed(self, asked: Asked) -> Answer:
+        """The answer of the datacenter that a request is for."""
+        try:
+            return await self._router.answer(asked)
+        except ElsewhereError as elsewhere:
+            there = self._wan.get(elsewhere.datacenter)
+            if there is None:
+                raise
+            return await there._router.answer(asked)  # noqa: SLF001 - one of its own kind
 
 
 def _patience_of(request: httpx.Request) -> float:

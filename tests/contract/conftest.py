@@ -8,8 +8,8 @@ of one is true of the other. That holds for those that know their agent only thr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Final
 from uuid import uuid4
 
 import anyio
@@ -19,6 +19,7 @@ import pytest
 from consul_onex import ConsulClient
 from consul_onex.testing import FakeAgent
 from consul_onex.transport import Connections
+from tests.support.served import Served
 
 NewSession = Callable[..., Awaitable[str]]
 """Creates a session with these options, and returns its id."""
@@ -40,10 +41,14 @@ ON_BOTH: Final = {
     "test_health",
     "test_catalog",
     "test_watch_topics",
+    "test_event",
+    "test_acl",
+    "test_acl_objects",
+    "test_agent",
 }
 
 # Taken by tests that are about these very agents.
-REAL: Final = {"agent", "fresh_agent", "acl_agent", "datacenters", "cluster", "own"}
+REAL: Final = {"agent", "fresh_agent", "datacenters", "cluster", "own", "new_agent", "denying"}
 
 # Parts of the names of tests that the fake cannot pass, and why.
 LACKS: Final = {
@@ -53,9 +58,25 @@ LACKS: Final = {
     "the_gateways_before_a_service": "no mesh",
     "the_services_of_gateways": "no mesh",
     "missing config entry": "no config entries",
-    "events": "no events",
+    "knows_its_host": "no machine",
+    "measures_itself": "no metrics",
+    "prometheus": "no metrics",
+    "can_be_joined": "no pool to join",
+    "cannot_be_made_to_leave": "no pool to leave",
+    "what_the_mesh_trusts": "no mesh",
+    "certificate": "no mesh",
+    "let_in": "no mesh",
+    "role": "no roles",
+    "auth method": "no login",
+    "binding rule": "no login",
+    "identities": "no roles and identities",
+    "templated_policies": "no roles",
+    "what_is_not_there_cannot_be_written_over": "no roles",
+    "watching_what_is_not_there_waits": "no roles",
+    "lists_can_be_waited_on": "no roles",
+    "legacy": "no legacy tokens",
 }
-LACKS_FIXTURES: Final = {"new_node": "no transactions on nodes, services and checks"}
+LACKS_FIXTURES: Final = {"role": "no roles"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -84,6 +105,20 @@ def _is_lacking(item: pytest.Item) -> bool:
 def agent_kind() -> str:
     """Which kind of agent a test has."""
     return "real"
+
+
+@pytest.fixture(scope="session")
+def fake_acl_agent() -> Iterator[Served]:
+    """A fake agent with access control, behind a port as the real one is."""
+    served = Served(token=str(uuid4()))
+    yield served
+    served.end()
+
+
+@pytest.fixture
+def acl_agent(agent_kind: str, request: pytest.FixtureRequest) -> Any:
+    """An agent that denies by default, shared; `token` may do everything."""
+    return request.getfixturevalue("fake_acl_agent" if agent_kind == "fake" else "acl_agent")
 
 
 @pytest.fixture
@@ -153,8 +188,9 @@ async def prefix(c: ConsulClient) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def recorder(fake: FakeAgent | None) -> Recorder:
-    return Recorder(fake)
+async def recorder(fake: FakeAgent | None, request: pytest.FixtureRequest) -> Recorder:
+    # Agents with access control are behind a port.
+    return Recorder(None if "acl_agent" in request.fixturenames else fake)
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ async def test_joining_a_member_again_is_fine(mine: ConsulClient, own: Agent) ->
 
 
 @pytest.mark.parametrize(
-    ("address", "problem"),
+    ("nowhere", "problem"),
     [
         ("127.0.0.1:1", "Failed to join"),
         ("[::1]:1", "Failed to join"),
@@ -172,10 +172,10 @@ async def test_joining_a_member_again_is_fine(mine: ConsulClient, own: Agent) ->
     ],
 )
 async def test_where_nobody_answers_nobody_can_be_joined(
-    observed: ConsulClient, recorder: Recorder, address: str, problem: str
+    observed: ConsulClient, recorder: Recorder, nowhere: str, problem: str
 ) -> None:
     with pytest.raises(ServerError, match=problem):
-        await observed.agent.join(address)
+        await observed.agent.join(nowhere)
 
     assert len(recorder.requests) == 1
 

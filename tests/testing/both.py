@@ -45,6 +45,7 @@ _INDEXES = {"CreateIndex", "ModifyIndex"}
 _OWN = {
     # Drawn, or the machine's own.
     *("ID", "Port", "ServicePort", "ContentHash", "version"),
+    *("Hash", "CreateTime", "ExpirationTime"),
 }
 _VARYING = re.compile(r"(?<=current modify index )\d+|(?<=^127\.0\.0\.1:)\d+$")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

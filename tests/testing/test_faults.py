@@ -15,6 +15,7 @@ from consul_onex import (
     NoLeaderError,
     OutcomeUnknownError,
     ServerError,
+    UnsupportedEndpointError,
 )
 from consul_onex.testing import Clock, FakeAgent
 
@@ -218,6 +219,67 @@ async def test_who_waits_for_a_change_hears_of_a_lost_leader_at_once(
     assert statuses == [(500, 1)]
 
 
+async def test_there_are_so_many_connections_and_no_more(
+    agent: FakeAgent, clock: Clock, c: ConsulClient
+) -> None:
+    agent.limit_connections(2)
+    ended: list[str] = []
+
+    async def wait(key: str) -> None:
+        await ask(agent, f"/v1/kv/{key}?index=9999&wait=60s")
+        ended.append(key)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait, "a")
+        await clock.advance(1)
+        assert await c.kv.get("b") is None
+        tasks.start_soon(wait, "b")
+        await clock.advance(1)
+        with pytest.raises(ConsulConnectionError):
+            await c.kv.get("b")
+        agent.recover()
+        assert await c.kv.get("b") is None
+        tasks.cancel_scope.cancel()
+
+    assert ended == []
+
+
+async def test_a_query_that_was_left_keeps_its_connection(
+    agent: FakeAgent, clock: Clock, c: ConsulClient
+) -> None:
+    for key in ("a", "other"):
+        await c.kv.put(key, "1")
+        pair = await c.kv.get(key)
+        assert pair is not None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, agent, f"/v1/kv/{key}?index={pair.modify_index}&wait=60s")
+            await clock.advance(1)
+            tasks.cancel_scope.cancel()
+    agent.limit_connections(2)
+
+    with pytest.raises(ConsulConnectionError):
+        await c.kv.get("a")
+    # Something happens to what one of them waits for.
+    agent.recover()
+    await c.kv.put("a", "2")
+    agent.limit_connections(2)
+    assert await c.kv.get("a") is not None
+    agent.limit_connections(1)
+    with pytest.raises(ConsulConnectionError):
+        await c.kv.get("a")
+    await clock.advance(60)
+    assert await c.kv.get("a") is not None
+
+
+async def ask(agent: FakeAgent, path: str) -> None:
+    await agent.handle_async_request(httpx.Request("GET", f"http://fake{path}"))
+
+
+def test_there_is_a_connection_at_least(agent: FakeAgent) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        agent.limit_connections(0)
+
+
 @pytest.mark.parametrize("times", [0, -1])
 def test_a_fault_that_never_happens_is_refused(agent: FakeAgent, times: int) -> None:
     with pytest.raises(ValueError, match="at least once"):
@@ -241,10 +303,24 @@ async def test_the_layers_above_do_what_they_do_in_production() -> None:
         assert clock.time() > 1
 
 
+async def test_what_it_has_not_got_is_asked_for_once_and_was_not_done() -> None:
+    agent = FakeAgent()
+    async with ConsulClient(transport=agent) as c:
+        with pytest.raises(
+            UnsupportedEndpointError, match="fake agent does not have POST"
+        ) as raised:
+            await c.request("POST", "/v1/query", json={})
+        with pytest.raises(UnsupportedEndpointError):
+            await c.request("GET", "/v1/query")
+
+    assert raised.value.status == 501
+    assert len(agent.requests) == 2
+
+
 async def test_what_it_has_not_got_it_says() -> None:
     agent = FakeAgent(node="n", datacenter="dc2")
     async with httpx.AsyncClient(transport=agent, base_url="http://fake") as http:
-        missing = await http.get("/v1/event/list")
+        missing = await http.get("/v1/operator/autopilot/health")
         mesh = await http.put(
             "/v1/agent/service/register", json={"Name": "x", "Kind": "mesh-gateway"}
         )
@@ -258,15 +334,14 @@ async def test_what_it_has_not_got_it_says() -> None:
             },
         )
         members = await http.get("/v1/agent/members")
-        nodes = await http.put("/v1/txn", json=[{"Node": {"Verb": "get"}}])
         rubbish = await http.get("/v1/kv/%zz")
         mine = await http.get("/v1/catalog/datacenters")
 
     assert (missing.status_code, missing.text) == (
         501,
-        "The fake agent does not have GET /v1/event/list.",
+        "The fake agent does not have GET /v1/operator/autopilot/health.",
     )
-    assert [mesh.status_code, proxy.status_code, nodes.status_code] == [501] * 3
+    assert [mesh.status_code, proxy.status_code] == [501] * 2
     assert [(one["Name"], one["Tags"]["dc"]) for one in members.json()] == [("n", "dc2")]
     assert (rubbish.status_code, mine.json()) == (400, ["dc2"])
     assert repr(agent) == "<FakeAgent n in dc2>"

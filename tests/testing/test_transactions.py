@@ -46,3 +46,20 @@ async def test_an_index_that_is_still_the_one_is_no_error() -> None:
         checked = await c.txn.begin().kv.check_index("a", made.modify_index).commit()
 
     assert checked.pairs == [made]
+
+
+async def test_a_session_that_was_not_ended_after_all_still_expires() -> None:
+    clock = Clock()
+    node = {"Node": {"Verb": "delete", "Node": {"Node": "dev"}}}
+    failing = {"KV": {"Verb": "get", "Key": "none"}}
+    async with ConsulClient(transport=FakeAgent(clock=clock)) as c:
+        session = await c.session.create(ttl=10)
+        with pytest.raises(TransactionError):
+            await c.request("PUT", "/v1/txn", json=[node, failing])
+
+        await clock.advance(19)
+        alive = await c.session.list()
+        await clock.advance(1)
+
+        assert [one.id for one in alive] == [session]
+        assert await c.session.list() == []

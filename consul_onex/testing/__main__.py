@@ -1,0 +1,85 @@
+"""
+The fake agent on a port: for programs in any language, and for looking at it by hand.
+
+    python -m consul_onex.testing --port 8500
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from .agent import FakeAgent
+
+__all__ = ["main"]
+
+_MISSING = "This needs uvicorn: pip install 'consul-onex[testing]'\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; the status that the process ends with."""
+    given = _parser().parse_args(arguments)
+    try:
+        import uvicorn  # noqa: PLC0415 - who has none is told so
+    except ModuleNotFoundError:
+        sys.stderr.write(_MISSING)
+        return 2
+    # Nobody will look at what came in.
+    agent = FakeAgent(datacenter=given.datacenter, acl=given.acl, record=False)
+    config = uvicorn.Config(
+        agent.asgi(),
+        log_level="critical",
+        server_header=False,
+        # A query that waits for a change would wait for minutes.
+        timeout_graceful_shutdown=0,
+    )
+    try:
+        listener = _listen(given.host, given.port)
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {given.host} port {given.port}: {error.strerror}\n")
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with listener:
+            sys.stdout.write(f"A fake Consul agent is at http://{_address(listener)}\n")
+            sys.stdout.flush()
+            uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m consul_onex.testing",
+        description="A Consul agent in memory, on a port. What it holds is gone when it ends.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    parser.add_argument("--port", type=int, default=8500, help="0: any that is free (%(default)s)")
+    parser.add_argument("--datacenter", default="dc1", help="what it is called (%(default)s)")
+    parser.add_argument(
+        "--acl",
+        nargs="?",
+        metavar="TOKEN",
+        const=True,
+        default=False,
+        help="deny what no policy allows; to TOKEN, or else who asks first, everything is allowed",
+    )
+    return parser
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
