@@ -16,16 +16,20 @@ client's public methods alone, so whatever they do can be done otherwise.
 
 from .election import Election, Leader, Leaders, Term
 from .lock import Held, Lock
+from .registration import Health, Registration, RegistrationState
 from .semaphore import Semaphore
 from .session import KeptSession, SessionKeeper, SessionState
 
 __all__ = [
     "Election",
+    "Health",
     "Held",
     "KeptSession",
     "Leader",
     "Leaders",
     "Lock",
+    "Registration",
+    "RegistrationState",
     "Semaphore",
     "SessionKeeper",
     "SessionState",
