@@ -36,7 +36,7 @@ Health = bool | str | tuple[bool | str, str] | None
 
 _STATUSES: Final = ("passing", "warning", "critical")
 
-# Stopping, taking it out of service and deregistering it may take so long, each.
+# What is on its way, taking it out of service and deregistering it may take so long, each.
 _GIVE_BACK: Final = 2.0
 
 # By this a later run knows that it was not an operator who took the service out.
@@ -64,13 +64,13 @@ class RegistrationState(enum.Enum):
 
 class Registration:
     """
-    Keeps a service registered with the agent for the length of a block.
+    Keeps a service registered with its agent for the length of a block.
 
         web = ServiceRegistration(name="web", port=8080, check=Check.ttl(15))
         async with Registration(c, web, health=how_it_is):
             ...
 
-    A check with a ttl is told how the service is, every third of that. `health` says it: a
+    A check with a ttl is told how the service is, every third of that at least. `health` says it: a
     function, asynchronous or not, that returns `passing`, `warning` or `critical`, True or None for
     passing, False for critical, or a pair of one of these and a note. It is critical when that
     raises, with the error as its note, and when it takes longer than a third of the ttl. Without
@@ -179,7 +179,7 @@ class Registration:
         finally:
             self._inside.clear()
 
-    # -- the block -----------------------------------------------------------------------------
+    # -- the block ---------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _kept(self) -> AsyncIterator[None]:
@@ -189,10 +189,11 @@ class Registration:
         self._settled = anyio.Event()
         self.error = None
         self._enter(RegistrationState.WAITING)
-        pauses, ended = anyio.CancelScope(), anyio.Event()
+        self._trying = anyio.Lock()
+        pauses = anyio.CancelScope()
         failure: BaseException | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._tend, pauses, ended)
+            tasks.start_soon(self._tend, pauses)
             try:
                 await self._wait_for_it()
                 yield
@@ -202,7 +203,7 @@ class Registration:
             finally:
                 pauses.cancel()
                 with anyio.CancelScope(shield=True):
-                    await self._leave(ended)
+                    await self._leave()
         if failure is not None:
             raise failure
 
@@ -214,12 +215,12 @@ class Registration:
             if self.error is not None and not isinstance(self.error, PASSING):
                 raise self.error
 
-    async def _leave(self, ended: anyio.Event) -> None:
+    async def _leave(self) -> None:
         try:
-            await within(_GIVE_BACK, self._sleep, ended.wait)
+            await within(_GIVE_BACK, self._sleep, self._trying.acquire)
         except TimeoutError:
-            self._step.cancel()
-            await ended.wait()
+            self._try_scope.cancel()
+            await self._trying.acquire()
         if self._sent:
             if self._drain > 0 and await self._given_back("drained", self._take_out):
                 await self._sleep(self._drain)
@@ -237,34 +238,33 @@ class Registration:
             return False
         return True
 
-    # -- what goes on in it --------------------------------------------------------------------
+    # -- what goes on in it ------------------------------------------------------------------------
 
-    async def _tend(self, pauses: anyio.CancelScope, ended: anyio.Event) -> None:
+    async def _tend(self, pauses: anyio.CancelScope) -> None:
         """Ask how it is, and see to it that the agent knows, until the pauses are cancelled."""
-        try:
-            with pauses:
-                while True:
-                    begun = self._now()
-                    status, note = await self._examined()
-                    while await self._try(status, note) and self._now() < begun + self._period:
-                        await self._sleep(0.25 + 0.5 * self._dice())
-                    due = begun + self._period * (1 - 0.2 * self._dice())
-                    await self._sleep(max(0.0, due - self._now()))
-        finally:
-            ended.set()
+        with pauses:
+            while True:
+                begun = self._now()
+                status, note = await self._examined()
+                while await self._tried(status, note) and self._now() < begun + self._period:
+                    await self._sleep(0.25 + 0.5 * self._dice())
+                due = begun + self._period * (1 - 0.2 * self._dice())
+                await self._sleep(max(0.0, due - self._now()))
 
-    async def _try(self, status: str, note: str) -> bool:
-        """Whether to try again soon."""
+    async def _tried(self, status: str, note: str) -> bool:
+        """Try, and whether to try again soon."""
         error: ConsulError | None = ConsulTimeoutError(f"no answer within {self._period:g} s")
-        # What is on its way is not cut off: it may arrive all the same, and undo what leaving does.
-        with anyio.CancelScope(shield=True) as self._step:
-            try:
-                await within(self._period, self._sleep, lambda: self._assure(status, note))
-                error = None
-            except ConsulError as raised:
-                error = raised
-            except TimeoutError:
-                pass
+        async with self._trying:
+            # What is on its way is not cut off: it may arrive all the same, and undo what leaving
+            # does. So leaving waits for it.
+            with anyio.CancelScope(shield=True) as self._try_scope:
+                try:
+                    await within(self._period, self._sleep, lambda: self._assure(status, note))
+                    error = None
+                except ConsulError as raised:
+                    error = raised
+                except TimeoutError:
+                    pass
         if error is None:
             self.error = None
             self._enter(RegistrationState.REGISTERED)
@@ -299,8 +299,7 @@ class Registration:
             said = None if self._health is None else self._health()
             return _verdict(await said if inspect.isawaitable(said) else said)
         except Exception as error:  # noqa: BLE001
-            text = f"{type(error).__name__}: {error}"
-            return "critical", _TOKEN.sub("(hidden)", text)[:_LONGEST]
+            return "critical", _shown(f"{type(error).__name__}: {error}")
 
     async def _assure(self, status: str, note: str) -> None:
         begun = self._now()
@@ -362,6 +361,10 @@ class Registration:
             await self._c.agent.check_update(check, status, note)
 
 
+def _shown(text: str) -> str:
+    return _TOKEN.sub("(hidden)", text)[:_LONGEST]
+
+
 def _verdict(said: Health) -> tuple[str, str]:
     status, note = said if isinstance(said, tuple) else (said, "")
     if status is None or status is True:
@@ -369,7 +372,7 @@ def _verdict(said: Health) -> tuple[str, str]:
     elif status is False:
         status = "critical"
     if status not in _STATUSES:
-        return "critical", f"its health is said to be {status!r}, which is no status"
+        return "critical", _shown(f"its health is said to be {status!r}, which is no status")
     return status, str(note)
 
 

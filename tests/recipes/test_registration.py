@@ -775,6 +775,30 @@ async def test_leaving_waits_for_what_is_on_its_way(
     assert await f.agent.services() == {}
 
 
+async def test_leaving_does_not_wait_for_a_health_that_cannot_be_cancelled(
+    f: ConsulClient, clock: Clock, kept: Kept
+) -> None:
+    thread = anyio.Event()
+
+    async def health() -> None:
+        with anyio.CancelScope(shield=clock.time() > 0):
+            await (thread.wait() if clock.time() > 0 else anyio.lowlevel.checkpoint())
+
+    async def run() -> None:
+        async with kept(health=health):
+            await clock.sleep(6)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await clock.advance(5.99)
+        before = set(await f.agent.services())
+        await clock.advance(0.01)
+        after = set(await f.agent.services())
+        thread.set()
+
+    assert (before, after) == ({"web"}, set())
+
+
 async def test_leaving_is_bounded_when_nothing_answers(
     fake: FakeAgent, clock: Clock, kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
