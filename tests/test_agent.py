@@ -18,6 +18,7 @@ from consul_onex import (
     UnsupportedEndpointError,
 )
 from consul_onex._call import CARD
+from consul_onex.models.check import Check
 from consul_onex.models.service import ServiceRegistration
 from consul_onex.transport import Retry
 from tests.support.canary import Bottom
@@ -92,11 +93,21 @@ async def test_a_heartbeat_goes_before_other_calls(name: str) -> None:
     bottom = Bottom(httpx.Response(200))
     async with ConsulClient(transport=bottom) as c:
         await BEATS[name](c)
-        await c.agent.register(ServiceRegistration(name="web"))
+        await c.agent.register_check(Check(name="web"))
 
     beat, other = bottom.requests
     assert beat.extensions[CARD].control is True
     assert other.extensions[CARD].control is False
+
+
+async def test_what_registers_a_service_or_takes_it_away_goes_before_other_calls() -> None:
+    bottom = Bottom(httpx.Response(200))
+    async with ConsulClient(transport=bottom) as c:
+        await c.agent.register(ServiceRegistration(name="web"))
+        await c.agent.service_maintenance("web", True)
+        await c.agent.deregister("web")
+
+    assert [request.extensions[CARD].control for request in bottom.requests] == [True] * 3
 
 
 # -- asked how it is -------------------------------------------------------------------------------

@@ -47,6 +47,12 @@ string as a number
         changed: 8080 is now 8081
         gone: examples-shop
         """,
+    "leader_election": """\
+        all see that it is their turn: True
+        all see that it is their turn: True
+        all see that it is their turn: True
+        leads now: None
+        """,
     "move_in_a_transaction": """\
         moved: True
         nothing was done: operation 0 failed
@@ -66,9 +72,17 @@ string as a number
         listed: examples/shop/name
         afterwards: None
         """,
+    "rate_limited_job": """\
+        jobs done: 6
+        never more than two at once: True
+        """,
     "register_with_heartbeats": """\
         at first: critical
         found: examples-shop at port 8080
+        """,
+    "self_registering_service": """\
+        found: examples-shop at port 8080
+        afterwards: []
         """,
     "watch_a_key": """\
         now: good morning
@@ -146,7 +160,7 @@ def test_an_example_is_short_and_says_what_it_needs(path: Path) -> None:
     script = tomllib.loads(re.sub(r"^# ", "", header[1], flags=re.MULTILINE))
 
     assert script["requires-python"] == ">=3.11"
-    imported = {"respx"} if "import respx" in source else set()
+    imported = set(re.findall(r"^(?:import|from) (respx|starlette)\b", source, re.MULTILINE))
     assert set(script["dependencies"]) == {"consul-onex", *imported}
     assert 15 <= source.count("\n") <= 40
 

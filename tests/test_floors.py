@@ -75,7 +75,10 @@ PAIRS: Final = {
     "api._bulk": ({"api.kv"}, "how many keys are written"),
     "api.acl._one": ({"api.acl"}, "how old servers say that something is not there"),
     "recipes.session": ({"recipes"}, "whatever is held is held by a session"),
-    "recipes.lock": ({"recipes.election", "recipes.semaphore"}, "they hold as a lock holds"),
+    "recipes.lock": (
+        {"recipes.election", "recipes.once", "recipes.semaphore"},
+        "they hold as a lock holds",
+    ),
     "settings": ({"client"}, "from_env reads them; imported when it is called"),
 }
 

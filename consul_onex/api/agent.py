@@ -427,6 +427,7 @@ class Agent:
             "/v1/agent/service/register",
             [("replace-existing-checks", "true")] if replace_existing_checks else [],
             json=registration.body(),
+            control=True,
         )
 
     async def deregister(self, service_id: str) -> None:
@@ -438,7 +439,7 @@ class Agent:
         """
         path = f"/v1/agent/service/deregister/{segment(service_id, 'service id')}"
         with suppress(NotFoundError):
-            await self._told("agent.deregister", path, missing="Unknown service")
+            await self._told("agent.deregister", path, control=True, missing="Unknown service")
 
     async def service_maintenance(
         self, service_id: str, enable: bool, reason: str | None = None
@@ -455,6 +456,7 @@ class Agent:
             "agent.service_maintenance",
             f"/v1/agent/service/maintenance/{segment(service_id, 'service id')}",
             _maintenance(enable, reason),
+            control=True,
         )
 
     # -- checks ------------------------------------------------------------------------------------

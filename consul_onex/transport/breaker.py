@@ -36,9 +36,9 @@ class Breaker:
     leader or no server, a 502 to 504. Answers are none, whatever they say: 4xx, 429 and the 500s
     that a caller's mistake or an election in progress causes. Neither is a cancelled call.
     Blocking queries count, but are never the one call that tries: they could hold that place for
-    minutes. Two kinds of calls pass without being counted: those that keep a session or a check
-    alive, since refusing them would lose locks, and those of a watch, which waits between failures
-    by itself and would hear of a recovery late.
+    minutes. Two kinds of calls pass without being counted: those that keep a session, a service or
+    a check alive, or let it go, since refusing them would lose locks, and those of a watch, which
+    waits between failures by itself and would hear of a recovery late.
     """
 
     failures: int = 5

@@ -21,7 +21,8 @@ __all__ = ["Limit", "LimitStatistics"]
 class Limit:
     """
     Lets `plain` ordinary calls, `blocking` blocking queries and `control` calls (which keep a
-    session or a check alive) be in flight at once, each kind with places of its own.
+    session, a service or a check alive, or let it go) be in flight at once, each kind with places
+    of its own.
 
     Consul serves 200 connections of one client address and silently closes every further one, so
     the sum should stay below that, with room for the other processes of this machine. A call that
