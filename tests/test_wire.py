@@ -24,9 +24,13 @@ from consul_onex import (
     ConsulTimeoutError,
     Cursor,
     DecodeError,
+    FencedError,
     InvalidKeyError,
     InvalidRequestError,
     InvalidSessionError,
+    LockConflictError,
+    LockLostError,
+    LockTimeoutError,
     NoLeaderError,
     NotFoundError,
     OperationError,
@@ -38,6 +42,7 @@ from consul_onex import (
     RateLimitedError,
     Safety,
     ServerError,
+    SessionLostError,
     TransactionError,
     UnknownCheckError,
     UnknownDatacenterError,
@@ -528,6 +533,12 @@ def test_each_class_of_error_has_a_message_of_its_own_that_was_looked_at() -> No
         ClientClosedError,
         InvalidKeyError,
         OverloadedError,
+        # In the tests of the recipes, which raise them.
+        SessionLostError,
+        LockLostError,
+        FencedError,
+        LockTimeoutError,
+        LockConflictError,
     }
     classes = {
         value

@@ -52,8 +52,8 @@ LACKS: Final = {
     "kind='mesh-gateway'": "no mesh",
     "the_gateways_before_a_service": "no mesh",
     "the_services_of_gateways": "no mesh",
-    "fake-missing config entry": "no config entries",
-    "fake-events": "no events",
+    "missing config entry": "no config entries",
+    "events": "no events",
 }
 LACKS_FIXTURES: Final = {"new_node": "no transactions on nodes, services and checks"}
 
@@ -67,12 +67,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what the fake has not got."""
-    items[:] = [item for item in items if "-fake" not in item.nodeid or not _is_lacking(item)]
+    items[:] = [item for item in items if not _is_lacking(item)]
 
 
 def _is_lacking(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return any(part in item.nodeid for part in LACKS) or any(f in fixtures for f in LACKS_FIXTURES)
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    if item.callspec.params.get("agent_kind") != "fake":
+        return False
+    return any(part in item.nodeid for part in LACKS) or any(
+        name in item.fixturenames for name in LACKS_FIXTURES
+    )
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def fake(agent_kind: str) -> FakeAgent | None:
 
 
 @pytest.fixture
-def address(fake: FakeAgent | None, request: pytest.FixtureRequest) -> str:
+def agent_url(fake: FakeAgent | None, request: pytest.FixtureRequest) -> str:
     """Where the agent of this test is."""
     return "http://fake:8500" if fake else str(request.getfixturevalue("agent").url)
 
@@ -133,9 +138,9 @@ class Recorder(httpx.AsyncBaseTransport):
 
 
 @pytest.fixture
-async def c(address: str, fake: FakeAgent | None) -> AsyncIterator[ConsulClient]:
+async def c(agent_url: str, fake: FakeAgent | None) -> AsyncIterator[ConsulClient]:
     """A client of the agent, as a newcomer would make it."""
-    async with ConsulClient(address, transport=fake) as client:
+    async with ConsulClient(agent_url, transport=fake) as client:
         yield client
 
 
@@ -153,9 +158,9 @@ async def recorder(fake: FakeAgent | None) -> Recorder:
 
 
 @pytest.fixture
-async def observed(address: str, recorder: Recorder) -> AsyncIterator[ConsulClient]:
+async def observed(agent_url: str, recorder: Recorder) -> AsyncIterator[ConsulClient]:
     """A client of the same agent whose requests `recorder` has seen."""
-    async with ConsulClient(address, transport=recorder) as client:
+    async with ConsulClient(agent_url, transport=recorder) as client:
         yield client
 
 
