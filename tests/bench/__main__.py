@@ -69,10 +69,10 @@ async def measure(
 ) -> list[Result]:
     def begins(*names: str) -> bool:
         """Whether one of these is wanted; said, since all of it takes minutes."""
-        wanted = not set(names).isdisjoint(stages)
+        wanted = [name for name in names if name in stages]
         if wanted:
-            print(f"measuring: {', '.join(names)} ...", file=sys.stderr)
-        return wanted
+            print(f"measuring: {', '.join(wanted)} ...", file=sys.stderr)
+        return bool(wanted)
 
     results: list[Result] = []
     setting, at_responder = Setting(agent.url), Setting(still)

@@ -68,17 +68,21 @@ async def calls(
     reference: str = REFERENCE,
 ) -> list[Result]:
     """One kind of call, at each level of concurrency."""
-    results: list[Result] = []
-    for level in levels:
-        able = [one for one in them if level == 1 or not one.alone]
-        samples: Samples = {one.name: [] for one in able}
-        for number in range(rounds + 1):
-            for one in random.sample(able, len(able)):
-                sample = await burst(operation(one), level, seconds)
-                if number:  # the first round warms
-                    samples[one.name].append(sample)
-        results += compared(f"{what}, {level} at once", samples, reference=reference)
-    return results
+    taken: dict[int, dict[str, list[Sample]]] = {
+        level: {one.name: [] for one in them if level == 1 or not one.alone} for level in levels
+    }
+    for number in range(rounds + 1):
+        for level, samples in taken.items():
+            for one in random.sample(them, len(them)):
+                if one.name in samples:
+                    sample = await burst(operation(one), level, seconds)
+                    if number:  # the first round warms
+                        samples[one.name].append(sample)
+    return [
+        result
+        for level, samples in taken.items()
+        for result in compared(f"{what}, {level} at once", samples, reference=reference)
+    ]
 
 
 async def burst(operation: Operation, level: int, seconds: float) -> Sample:
