@@ -155,10 +155,11 @@ class Connections(httpx.AsyncBaseTransport):
             await _close(connection)
         if self._closed:
             raise ClientClosedError("these connections are closed")
+        ssl_context = self._context() if origin.scheme == b"https" else None
         self._opened += 1
         return kind(
             origin,
-            self._context() if origin.scheme == b"https" else None,
+            ssl_context,
             self._server_name,
             self._socket if origin == _LOCALHOST else None,
             self._keepalive,

@@ -30,6 +30,7 @@ from tests.support.fault_server import (
     raw,
     reply,
 )
+from tests.transport.support import settled
 
 LATE = reply(body=b"a", pause=0.001)
 """The body comes after the head."""
@@ -357,7 +358,7 @@ async def cancelled(work: Callable[[], Awaitable[None]], connections: Connection
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
-            await anyio.wait_all_tasks_blocked()
+            await settled()
             assert connections.statistics().active == 1
             tasks.cancel_scope.cancel()
     (error,) = seen
@@ -618,7 +619,7 @@ async def test_closing_ends_requests_in_flight(stage: str) -> None:
         with anyio.fail_after(2):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(work)
-                await anyio.wait_all_tasks_blocked()
+                await settled()
                 await connections.aclose()
 
         if stage == "sending":
