@@ -266,7 +266,12 @@ class _Answer:
                 # What follows an answer is not its business.
                 self._over = True
                 return
-            raise httpcore.RemoteProtocolError(self._problem(error)) from None
+            # What is raised below is in the words of this file, not the server's.
+            begun = self._reason or self.headers
+            problem = error.__context__ or (
+                "illegal head or body" if begun else "illegal status line"
+            )
+            raise httpcore.RemoteProtocolError(str(problem)) from None
         if self._overhead > _MOST_OVERHEAD:
             raise httpcore.RemoteProtocolError("the answer's head is too long")
 
@@ -281,11 +286,6 @@ class _Answer:
         # Its body was what came until then.
         self.complete = True
 
-    def _problem(self, error: httptools.HttpParserError) -> str:
-        if isinstance(error, httptools.HttpParserUpgrade):
-            return "the server went over to another protocol"
-        return f"illegal answer: {error}" if self.headers or self.status else "illegal status line"
-
     # -- what the parser calls ---------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -293,7 +293,7 @@ class _Answer:
         self._over = self.complete
 
     def on_status(self, reason: bytes) -> None:
-        if not self._over:
+        if not self.begun:
             self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -305,14 +305,14 @@ class _Answer:
         if self._over:
             return
         self.status = self._parser.get_status_code()
+        if self.status < 100 or self.status == 101:
+            raise ValueError(f"an answer with status {self.status}, which nobody asked for")
         if self.status < 200:
-            # Not the answer yet; 101 the parser itself refuses.
-            if self.status < 100:
-                raise ValueError("a status below 100")
+            # Not the answer yet.
             return
         for name, value in self.headers:
             if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
-                raise ValueError("a body that is coded in another way than in chunks")
+                raise ValueError("a body that is framed in another way than in chunks")
         self.begun = True
         self._keeps = self._parser.should_keep_alive()
         self._overhead = 0
