@@ -26,7 +26,7 @@ def network() -> httpcore.AsyncNetworkBackend:
         on_asyncio = False
     if not on_asyncio:
         return _ANYIO
-    from .asyncio_network import AsyncioBackend  # noqa: PLC0415
+    from ._asyncio_network import AsyncioBackend  # noqa: PLC0415
 
     return AsyncioBackend()
 
