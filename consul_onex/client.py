@@ -54,9 +54,9 @@ from .transport import (
     RetryStatistics,
     WholeBody,
 )
+from .transport._connection import HTTP
 from .transport._layer import stacked
 from .transport.breaker import BreakerTransport
-from .transport.connections import HTTP
 from .transport.limit import LimitTransport
 from .transport.retry import RetryTransport
 from .watch import Watch

@@ -14,7 +14,7 @@ from ._path import NAME
 from ._token import hidden
 from .errors import ConfigurationError
 from .query import Consistency
-from .transport.connections import HTTP
+from .transport._connection import HTTP
 
 __all__ = ["ConsulSettings"]
 

@@ -60,7 +60,7 @@ PAIRS: Final = {
         "what all layers need to know of a request and an error",
     ),
     "transport._connection": (
-        {"transport.connections", "transport._h11", "transport._llhttp"},
+        {"transport.connections", "transport._h11", "transport._llhttp", "settings", "client"},
         "what those who keep connections need of them",
     ),
     "transport._h11": ({"transport.connections"}, "one kind of its connections"),

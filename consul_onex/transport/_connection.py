@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import httpx
 
-__all__ = ["Connection", "Origin", "Reply"]
+__all__ = ["HTTP", "Connection", "Origin", "Reply"]
+
+
+HTTP = Literal["auto", "h11", "fast"]
+"""
+What reads and writes HTTP/1.1: `h11`, in Python, by httpcore; `fast`, in C, with the extra of that
+name; `auto`, the fast one where the extra is installed.
+"""
 
 
 class Origin(NamedTuple):

@@ -211,6 +211,7 @@ class _Answer:
         "_parser",
         "_reason",
         "_unread",
+        "_version",
         "begun",
         "complete",
         "headers",
@@ -239,8 +240,7 @@ class _Answer:
         return self.complete and self._keeps and not self._over
 
     def extensions(self) -> dict[str, object]:
-        version = f"HTTP/{self._parser.get_http_version()}"
-        return {"http_version": version.encode("ascii"), "reason_phrase": self._reason}
+        return {"http_version": self._version, "reason_phrase": self._reason}
 
     def whole(self) -> bytes | None:
         """The body where all of it is there, else None."""
@@ -262,17 +262,14 @@ class _Answer:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            if self.complete:
-                # What follows an answer is not its business.
-                self._over = True
-                return
-            # What is raised below is in the words of this file, not the server's.
-            begun = self._reason or self.headers
-            problem = error.__context__ or (
-                "illegal head or body" if begun else "illegal status line"
-            )
-            raise httpcore.RemoteProtocolError(str(problem)) from None
-        if self._overhead > _MOST_OVERHEAD:
+            if not self.complete:
+                raise httpcore.RemoteProtocolError(self._problem(error)) from None
+            # What follows an answer is not its business.
+            self._over = True
+        if self.complete:
+            # The two hold each other.
+            del self._parser
+        elif self._overhead > _MOST_OVERHEAD:
             raise httpcore.RemoteProtocolError("the answer's head is too long")
 
     def end(self) -> None:
@@ -285,6 +282,13 @@ class _Answer:
             )
         # Its body was what came until then.
         self.complete = True
+        del self._parser
+
+    def _problem(self, error: httptools.HttpParserError) -> str:
+        # What is raised below is in the words of this file, not the server's.
+        begun = self._reason or self.headers
+        problem = "illegal head or body" if begun else "illegal status line"
+        return str(error.__context__ or problem)
 
     # -- what the parser calls ---------------------------------------------------------------------
 
@@ -314,6 +318,7 @@ class _Answer:
             if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
                 raise ValueError("a body that is framed in another way than in chunks")
         self.begun = True
+        self._version = b"HTTP/" + self._parser.get_http_version().encode("ascii")
         self._keeps = self._parser.should_keep_alive()
         self._overhead = 0
         if self._bodiless:

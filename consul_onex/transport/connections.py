@@ -6,7 +6,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 import anyio
 import httpcore
@@ -14,19 +14,13 @@ import httpx
 
 from .._tls import TLS
 from ..errors import ClientClosedError, ConfigurationError
-from ._connection import Connection, Origin, Reply
+from ._connection import HTTP, Connection, Origin, Reply
 from ._h11 import H11Connection
 
 if TYPE_CHECKING:
     from ._llhttp import LLHTTPConnection
 
-__all__ = ["HTTP", "ConnectionStatistics", "Connections"]
-
-HTTP = Literal["auto", "h11", "fast"]
-"""
-What reads and writes HTTP/1.1: `h11`, in Python, by httpcore; `fast`, in C, with the extra of that
-name; `auto`, the fast one where the extra is installed.
-"""
+__all__ = ["ConnectionStatistics", "Connections"]
 
 _DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
 _USUAL_TLS: Final = TLS()

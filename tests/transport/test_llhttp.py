@@ -13,7 +13,7 @@ from anyio.streams.tls import TLSListener
 
 from consul_onex import ConfigurationError, ConsulClient
 from consul_onex.transport import Connections, ConnectionStatistics
-from consul_onex.transport.connections import HTTP
+from consul_onex.transport._connection import HTTP
 from tests.support.fault_server import HOST, Answer, Then, fault_server, raw, reply
 
 TIMEOUT = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
