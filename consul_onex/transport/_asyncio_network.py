@@ -261,10 +261,9 @@ def _is_address(host: str) -> bool:
 
 def _is_readable(transport: asyncio.Transport) -> bool:
     """Whether the system has something for this socket that the loop has not fetched yet."""
-    socket = transport.get_extra_info("socket")
-    descriptor = socket.fileno() if socket is not None else -1
-    if descriptor < 0:
-        return True
+    if not hasattr(select, "poll"):
+        # Windows: it is told in the loop's next round.
+        return False
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(poll.poll(0))

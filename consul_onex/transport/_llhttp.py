@@ -72,8 +72,6 @@ class LLHTTPConnection:
         return bool(self._stream.get_extra_info("is_readable"))
 
     async def send(self, request: httpx.Request) -> Reply:
-        if self._closed:
-            raise httpcore.ConnectionNotAvailable
         head, framing = _head(request)
         timeouts = request.extensions.get("timeout", {})
         self._sent = False

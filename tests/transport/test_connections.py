@@ -323,6 +323,29 @@ async def test_an_answer_that_comes_before_the_whole_body_is_read(then: Then) ->
         assert connections.statistics() == ConnectionStatistics(active=0, idle=0, opened=10)
 
 
+async def test_the_head_of_a_request_goes_together_with_its_body() -> None:
+    """Apart, a server that refuses the head hangs up before the body is there."""
+    received = b""
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        nonlocal received
+        async with stream:
+            received = await stream.receive()
+            await stream.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host=HOST)
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener, anyio.create_task_group() as tasks, Connections() as connections:
+        tasks.start_soon(listener.serve, serve)
+        request = httpx.Request("PUT", f"http://{HOST}:{port}", content=b"the body")
+        with anyio.fail_after(5):
+            response = await connections.handle_async_request(request)
+        tasks.cancel_scope.cancel()
+
+    assert response.status_code == 403
+    assert received.endswith(b"\r\n\r\nthe body")
+
+
 # -- cancellation ----------------------------------------------------------------------------------
 
 
