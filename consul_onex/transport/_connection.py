@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import httpx
 
-__all__ = ["HTTP", "Connection", "Origin", "Reply"]
+__all__ = ["HTTP", "Body", "Connection", "Origin", "Reply"]
 
 
 HTTP = Literal["auto", "h11", "fast"]
