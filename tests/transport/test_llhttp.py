@@ -299,14 +299,16 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 async def serve_tls(
     context: ssl.SSLContext, client: ssl.SSLContext, http: HTTP, answer: bytes, body: Any
 ) -> bytes:
+    got = b""
+
     async def serve(stream: anyio.abc.ByteStream) -> None:
         try:
             async with stream:
-                got = b""
+                asked = b""
                 while True:
-                    got += await stream.receive()
-                    if got.endswith(b"0" + END):
-                        got = b""
+                    asked += await stream.receive()
+                    if asked.endswith(b"0" + END):
+                        asked = b""
                         await stream.send(answer)
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             pass
@@ -317,7 +319,6 @@ async def serve_tls(
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
         async with Connections(tls=lambda: client, http=http) as connections:
-            got = b""
             for _ in range(2):
                 headers = {"Host": "h", "Transfer-Encoding": "chunked"}
                 request = httpx.Request(
