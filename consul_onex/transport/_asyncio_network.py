@@ -38,15 +38,16 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         stream = _Stream()
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {}
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):
+            # uvloop knows no such thing.
+            options["happy_eyeballs_delay"] = _EYEBALLS
+        if local_address is not None:
+            options["local_addr"] = (local_address, 0)
         try:
             with anyio.fail_after(timeout):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: stream,
-                    host,
-                    port,
-                    local_addr=(local_address, 0) if local_address is not None else None,
-                    happy_eyeballs_delay=None if _is_address(host) else _EYEBALLS,
-                )
+                await loop.create_connection(lambda: stream, host, port, **options)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:

@@ -12,11 +12,14 @@ from typing import Any
 
 import anyio
 import httpcore
+import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
+from consul_onex.transport import Connections
+from consul_onex.transport._connection import HTTP
 from consul_onex.transport._network import network
-from tests.support.fault_server import HOST, fault_server, reply
+from tests.support.fault_server import HOST, Then, fault_server, reply
 
 asyncio_only = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -106,6 +109,25 @@ async def sleep(_: SocketStream) -> None:
 async def echo(stream: SocketStream) -> None:
     async for data in stream:
         await stream.send(data)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})])
+@pytest.mark.parametrize("http", ["h11", "fast"])
+@pytest.mark.parametrize("host", [HOST, "localhost"])
+async def test_uvloop_will_do(host: str, http: HTTP) -> None:
+    script = [reply(body=b"a"), reply(body=b"b", pause=0.001), reply(body=b"c", then=Then.CLOSE)]
+    async with fault_server(script) as server, Connections(http=http) as connections:
+        request = httpx.Request("GET", f"http://{host}:{server.port}")
+        bodies = []
+        with anyio.fail_after(5):
+            for _ in range(4):
+                response = await connections.handle_async_request(request)
+                bodies.append(await response.aread())
+                if len(bodies) == 3:
+                    await server.wait_open(0)
+
+        assert bodies == [b"a", b"b", b"c", b"c"]
+        assert connections.statistics().opened == 2
 
 
 # -- reading ---------------------------------------------------------------------------------------
