@@ -52,6 +52,7 @@ from .transport import (
     RetryStatistics,
     WholeBody,
 )
+from .transport._connection import HTTP
 from .transport._layer import stacked
 from .transport.breaker import BreakerTransport
 from .transport.limit import LimitTransport
@@ -157,6 +158,7 @@ class Overrides(TypedDict, total=False):
     limit_queue_watches: bool | None
     max_response_bytes: int | None
     gzip: bool | None
+    http: HTTP | None
     check_server: bool | None
     layers: Iterable[Layer] | None
     transport: httpx.AsyncBaseTransport | None
@@ -188,9 +190,10 @@ class ConsulClient:
     `token_file` a file that is read again whenever it changes. Times are in seconds: `timeout`
     bounds a whole call, `attempt_timeout` each try, `connect_timeout` each connection, and `wait`
     is how long Consul may hold back the answer to one step of a watch. `gzip` asks for packed
-    answers: unless the agent is on this machine, where not given. With `check_server`, which is the
-    rule, options that the server is known to ignore silently are refused; it is asked once, when
-    the first of them is used, for its version.
+    answers: unless the agent is on this machine, where not given. `http` is what speaks HTTP:
+    `"fast"`, with the extra of that name, `"h11"`, or the faster one that is there. With
+    `check_server`, which is the rule, options that the server is known to ignore silently are
+    refused; it is asked once, when the first of them is used, for its version.
 
     `layers` are the layers of resilience, outermost first, instead of the usual ones (see
     `consul_onex.transport`) and their settings; WholeBody and Authorize are always below them.
@@ -215,6 +218,7 @@ class ConsulClient:
         connect_timeout: float | None = None,
         wait: float | None = None,
         gzip: bool | None = None,
+        http: HTTP | None = None,
         check_server: bool | None = None,
         layers: Iterable[Layer] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -243,7 +247,16 @@ class ConsulClient:
         if bottom is None:
             from .transport import Connections
 
-            bottom = Connections(tls=tls.context, server_name=tls.server_name, socket=where.socket)
+            bottom = Connections(
+                tls=tls.context,
+                server_name=tls.server_name,
+                socket=where.socket,
+                http=_pick(http, s.http, "auto"),
+            )
+        elif http is not None:
+            raise ConfigurationError(
+                "http says how sockets are used, and a transport is given instead", setting="http"
+            )
         resilience = _usual_layers(deadline, settings) if layers is None else _checked(layers)
         parts = stacked(bottom, [*resilience, whole, authorize])
         secret = authorize.token is not None or authorize.basic is not None
@@ -738,7 +751,7 @@ class _NoSettings:
     """Settings that say nothing."""
 
     auth = datacenter = namespace = partition = consistency = None
-    timeout = connect_timeout = attempt_timeout = wait = gzip = max_response_bytes = None
+    timeout = connect_timeout = attempt_timeout = wait = gzip = max_response_bytes = http = None
     check_server = None
     token = token_file = ca_file = ca_path = client_cert = client_key = tls_server_name = None
     verify = True

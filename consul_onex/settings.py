@@ -14,6 +14,7 @@ from ._path import NAME
 from ._token import hidden
 from .errors import ConfigurationError
 from .query import Consistency
+from .transport._connection import HTTP
 
 __all__ = ["ConsulSettings"]
 
@@ -109,6 +110,8 @@ class ConsulSettings(BaseSettings):
     )
     gzip: bool | None = _variable("CONSUL_ONEX_GZIP")
     """Ask for packed answers. Not set: unless the agent is on this machine."""
+    http: HTTP = _variable("CONSUL_ONEX_HTTP", default="auto")
+    """What speaks HTTP: `h11`; `fast`, with the extra; `auto` is the faster one that is there."""
     check_server: bool = _variable("CONSUL_ONEX_CHECK_SERVER", default=True)
     """Refuse what the server is known to ignore silently, and ask it once for its version."""
 

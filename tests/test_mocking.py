@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -16,6 +19,7 @@ from consul_onex import (
     Cursor,
     OutcomeUnknownError,
 )
+from tests.support.fault_server import fault_server, reply
 
 AGENT = "http://consul.test:8500"
 
@@ -172,3 +176,44 @@ async def test_a_watch_is_fed_by_respx_mock() -> None:
 async def test_what_is_not_mocked_is_not_sent() -> None:
     with respx.mock(), pytest.raises(AssertionError, match="not mocked"):
         await read_the_configuration()
+
+
+async def test_a_client_that_has_been_used_is_intercepted_for_as_long_as_that_lasts() -> None:
+    real = reply(body=b'[{"Key": "config/web", "Value": "djI=", "ModifyIndex": 7}]')
+    async with fault_server([real]) as server, ConsulClient(server.url) as c:
+        texts = []
+        for mocked in (False, True, False):
+            with respx.mock(assert_all_called=False) if mocked else nullcontext() as router:
+                if router is not None:
+                    router.get(f"{server.url}/v1/kv/config/web").mock(side_effect=[found()])
+                pair = await c.kv.get("config/web")
+            assert pair is not None
+            texts.append(pair.text())
+
+    assert texts == ["v2", "v1", "v2"]
+    assert len(server.requests) == 2
+
+
+async def test_what_is_let_through_goes_to_the_agent() -> None:
+    async with fault_server([reply(body=b'"leader"')]) as server, ConsulClient(server.url) as c:
+        with respx.mock() as router:
+            router.get(f"{server.url}/v1/status/leader").pass_through()
+
+            assert await c.status.leader() == "leader"
+
+        assert await c.status.leader() == "leader"
+    assert len(server.requests) == 2
+
+
+def test_a_client_that_is_imported_inside_of_respx_mock_is_intercepted() -> None:
+    program = (
+        "import anyio, respx\n"
+        "with respx.mock() as router:\n"
+        "    router.get('http://127.0.0.1:1/v1/status/leader').respond(json='mocked')\n"
+        "    from consul_onex import ConsulClient\n"
+        "    print(anyio.run(ConsulClient('127.0.0.1:1').status.leader))\n"
+    )
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert said.stdout == b"mocked\n"

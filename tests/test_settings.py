@@ -519,6 +519,7 @@ WRONG = {
     "CONSUL_ONEX_LIMIT_QUEUE_WATCHES": ["s3cr3t", "2"],
     "CONSUL_ONEX_MAX_RESPONSE_BYTES": ["s3cr3t", "0", "-1"],
     "CONSUL_ONEX_GZIP": ["s3cr3t", "2"],
+    "CONSUL_ONEX_HTTP": ["s3cr3t", "h2", "FAST"],
     "CONSUL_ONEX_CHECK_SERVER": ["s3cr3t", "2"],
 }
 

@@ -91,6 +91,9 @@ def _text(response: httpx.Response, body: bytes) -> str:
 
 async def close(response: httpx.Response) -> None:
     """Close an answer's body, even when cancelled: it may hold a connection."""
+    if isinstance(response.stream, httpx.ByteStream):
+        # That is here, and holds nothing.
+        return
     # The body only: an httpx client above could not read a closed response any more, not even
     # with a fresh body in it.
     with anyio.CancelScope(shield=True):

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import httpcore
 
-__all__ = ["Network"]
+__all__ = ["Network", "network"]
 
 # httpcore has a stand-in of this name for where anyio is missing, which confuses type checkers.
 _ANYIO: Final = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
+
+
+def network() -> httpcore.AsyncNetworkBackend:
+    """What opens sockets in the event loop that runs."""
+    # A trio of one's own need not import asyncio; one that is asyncio's guest has its loop, and no
+    # task of it.
+    asyncio = sys.modules.get("asyncio")
+    try:
+        on_asyncio = asyncio is not None and asyncio.current_task() is not None
+    except RuntimeError:
+        on_asyncio = False
+    if not on_asyncio:
+        return _ANYIO
+    from ._asyncio_network import AsyncioBackend  # noqa: PLC0415
+
+    return AsyncioBackend()
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -48,7 +65,7 @@ class Network(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         return self._keep(
-            await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options)
+            await network().connect_tcp(host, port, timeout, local_address, socket_options)
         )
 
     async def connect_unix_socket(
@@ -57,7 +74,7 @@ class Network(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return self._keep(await _ANYIO.connect_unix_socket(path, timeout, socket_options))
+        return self._keep(await network().connect_unix_socket(path, timeout, socket_options))
 
     def _keep(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
         self._opened = stream

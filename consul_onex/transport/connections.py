@@ -1,4 +1,4 @@
-"""Sockets to agents: a free list of httpcore's connections behind httpx's transport seam."""
+"""Sockets to agents: a free list of connections behind httpx's transport seam."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 import anyio
 import httpcore
 import httpx
 
 from .._tls import TLS
-from ..errors import ClientClosedError
-from ._network import Network
+from ..errors import ClientClosedError, ConfigurationError
+from ._connection import HTTP, Connection, Origin, Reply
+from ._h11 import H11Connection
+
+if TYPE_CHECKING:
+    from ._llhttp import LLHTTPConnection
 
 __all__ = ["ConnectionStatistics", "Connections"]
 
-
-class _Origin(NamedTuple):
-    scheme: bytes
-    host: bytes
-    port: int
-
-
 _DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
 _USUAL_TLS: Final = TLS()
-_LOCALHOST: Final = _Origin(b"http", b"localhost", 80)
+_LOCALHOST: Final = Origin(b"http", b"localhost", 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,55 +36,9 @@ class ConnectionStatistics:
     opened: int
 
 
-class _Connection:
-    """One of httpcore's connections, and the network below it."""
-
-    def __init__(
-        self,
-        origin: _Origin,
-        ssl_context: ssl.SSLContext | None,
-        keepalive: float,
-        socket: str | None,
-    ) -> None:
-        self._network = Network()
-        self._http = httpcore.AsyncHTTPConnection(
-            httpcore.Origin(*origin),
-            ssl_context=ssl_context,
-            keepalive_expiry=keepalive,
-            uds=socket,
-            network_backend=self._network,
-        )
-
-    @property
-    def connected(self) -> bool:
-        return self._network.connected
-
-    @property
-    def idle(self) -> bool:
-        return self._http.is_idle()
-
-    @property
-    def expired(self) -> bool:
-        """Idle for too long, or closed by the server meanwhile."""
-        return self._http.has_expired()
-
-    async def send(self, request: httpcore.Request, *, has_body: bool) -> httpcore.Response:
-        self._network.begin(has_body=has_body)
-        return await self._http.handle_async_request(request)
-
-    async def hang_up(self) -> None:
-        """Close the socket; who reads from it gets an error."""
-        await self._http.aclose()
-        await self._network.aclose()
-
-    async def aclose(self) -> None:
-        with anyio.CancelScope(shield=True):
-            await self.hang_up()
-
-
 class _Idle(NamedTuple):
     since: float
-    connection: _Connection
+    connection: Connection
 
 
 class Connections(httpx.AsyncBaseTransport):
@@ -102,7 +53,8 @@ class Connections(httpx.AsyncBaseTransport):
 
     No proxies, redirects, cookies or `.netrc`. `tls` gives the context for https, and is asked
     when the first such connection is opened. `server_name` is the name to ask for and verify in
-    TLS instead of the host's. With `socket`, `http://localhost` is that unix socket.
+    TLS instead of the host's. With `socket`, `http://localhost` is that unix socket. `http` is
+    `"h11"`, or `"fast"`, which takes the extra `fast`, or `"auto"`: the fast one where it is there.
     """
 
     def __init__(
@@ -112,6 +64,7 @@ class Connections(httpx.AsyncBaseTransport):
         server_name: str | None = None,
         socket: str | None = None,
         keepalive: float = 30.0,
+        http: HTTP = "auto",
         now: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._tls = tls
@@ -119,9 +72,10 @@ class Connections(httpx.AsyncBaseTransport):
         self._server_name = server_name
         self._socket = socket
         self._keepalive = keepalive
+        self._fast = _fast(http)
         self._now = now
-        self._idle: dict[_Origin, deque[_Idle]] = {}
-        self._active: set[_Connection] = set()
+        self._idle: dict[Origin, deque[_Idle]] = {}
+        self._active: set[Connection] = set()
         self._opening: set[anyio.CancelScope] = set()
         self._opened = 0
         self._closed = False
@@ -135,7 +89,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        origin = _Origin(
+        origin = Origin(
             url.raw_scheme, url.raw_host, url.port or _DEFAULT_PORTS.get(url.raw_scheme, 0)
         )
         if origin.scheme not in _DEFAULT_PORTS:
@@ -155,25 +109,11 @@ class Connections(httpx.AsyncBaseTransport):
         raise kind("these connections were closed")
 
     async def _send(
-        self, connection: _Connection, origin: _Origin, request: httpx.Request
+        self, connection: Connection, origin: Origin, request: httpx.Request
     ) -> httpx.Response:
         failure: httpx.TransportError
         try:
-            response = await connection.send(
-                httpcore.Request(
-                    request.method,
-                    httpcore.URL(
-                        scheme=origin.scheme,
-                        host=origin.host,
-                        port=origin.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=_outgoing(request.stream),
-                    extensions=self._extensions(request),
-                ),
-                has_body=request.method != "GET" and _announces_body(request),
-            )
+            reply = await connection.send(request)
         except httpcore.ConnectionNotAvailable:
             # Closed by aclose() after it was taken, and before anything was sent.
             await self.discard(connection)
@@ -186,45 +126,55 @@ class Connections(httpx.AsyncBaseTransport):
             # The frames below hold the token's header in their locals.
             raise error.with_traceback(None)  # noqa: B904
         else:
+            stream: _Whole | _Body
+            if reply.whole is not None:
+                await self.give_back(origin, connection)
+                stream = _Whole(reply.whole)
+            else:
+                stream = _Body(self, origin, connection, reply)
             return httpx.Response(
-                response.status,
-                headers=response.headers,
-                stream=_Body(self, origin, connection, response),
-                extensions=response.extensions,
+                reply.status, headers=reply.headers, stream=stream, extensions=reply.extensions
             )
         # Raised out here, it does not carry httpcore's frames along as its context.
         raise failure
 
-    def _extensions(self, request: httpx.Request) -> dict[str, Any]:
-        extensions = {"timeout": request.extensions.get("timeout", {})}
-        if self._server_name is not None:
-            extensions["sni_hostname"] = self._server_name
-        return extensions
-
-    async def _take(self, origin: _Origin) -> _Connection:
+    async def _take(self, origin: Origin) -> Connection:
+        kind = self._kind()
         idle = self._idle.get(origin)
         while idle:
-            connection = idle.pop().connection
-            if not connection.expired:
+            since, connection = idle.pop()
+            fresh = since + self._keepalive >= self._now() and not connection.expired
+            if fresh and isinstance(connection, kind):
                 return connection
-            await connection.aclose()
+            await _close(connection)
         if self._closed:
             raise ClientClosedError("these connections are closed")
         ssl_context = self._context() if origin.scheme == b"https" else None
         self._opened += 1
-        socket = self._socket if origin == _LOCALHOST else None
-        return _Connection(origin, ssl_context, self._keepalive, socket)
+        return kind(
+            origin,
+            ssl_context,
+            self._server_name,
+            self._socket if origin == _LOCALHOST else None,
+            self._keepalive,
+        )
+
+    def _kind(self) -> type[H11Connection | LLHTTPConnection]:
+        # Where somebody put himself in the place of httpcore's connection, as `respx.mock()` does,
+        # he is asked: a test must not reach the network because an extra is installed.
+        mocked = httpcore.AsyncHTTPConnection.handle_async_request is not _HTTPCORES_OWN
+        return H11Connection if mocked or self._fast is None else self._fast
 
     def _context(self) -> ssl.SSLContext:
         if self._tls_context is None:
             self._tls_context = self._tls()
         return self._tls_context
 
-    async def give_back(self, origin: _Origin, connection: _Connection) -> None:
+    async def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection for the next request, if it can take one."""
         self._active.discard(connection)
         if self._closed or not connection.idle:
-            await connection.aclose()
+            await _close(connection)
             return
         now = self._now()
         self._idle.setdefault(origin, deque()).append(_Idle(now, connection))
@@ -236,12 +186,12 @@ class Connections(httpx.AsyncBaseTransport):
             if idle and idle[0].since + self._keepalive < now
         ]
         for one in old:
-            await one.aclose()
+            await _close(one)
 
-    async def discard(self, connection: _Connection) -> None:
+    async def discard(self, connection: Connection) -> None:
         """Close a connection that can take no further request."""
         self._active.discard(connection)
-        await connection.aclose()
+        await _close(connection)
 
     async def aclose(self) -> None:
         """Close every connection; requests in flight on them fail."""
@@ -253,36 +203,35 @@ class Connections(httpx.AsyncBaseTransport):
             connections += [entry.connection for entry in idle]
             idle.clear()
         for connection in connections:
-            await connection.aclose()
+            await _close(connection)
 
 
-class _Outgoing:
-    """
-    A body to send.
-
-    It is no asynchronous generator: an agent that refuses a large body has not read it all, and
-    what httpcore then leaves half sent would be one that nobody closes.
-    """
-
-    def __init__(self, body: httpx.ByteStream) -> None:
-        # A generator, which the body's own would be, is large for one that waits with its request.
-        self._parts = iter(tuple(body))
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        for part in self._parts:
-            return part
-        raise StopAsyncIteration
+async def _close(connection: Connection) -> None:
+    with anyio.CancelScope(shield=True):
+        await connection.hang_up()
 
 
-def _announces_body(request: httpx.Request) -> bool:
-    return bool(request.headers.get("content-length", "0") != "0")
+_SEAM: Final = httpcore.AsyncHTTPConnection.handle_async_request
+# None where it is taken already while this is imported.
+_HTTPCORES_OWN: Final = _SEAM if _SEAM.__module__.startswith("httpcore.") else None
 
 
-def _outgoing(body: Any) -> Any:
-    return _Outgoing(body) if isinstance(body, httpx.ByteStream) else body
+def _fast(http: HTTP) -> type[LLHTTPConnection] | None:
+    """The fast connections, where they are wanted and there."""
+    if http not in get_args(HTTP):
+        raise ConfigurationError("http is 'auto', 'h11' or 'fast'", setting="http")
+    if http == "h11":
+        return None
+    try:
+        from ._llhttp import LLHTTPConnection  # noqa: PLC0415
+    except ImportError:
+        if http == "fast":
+            raise ConfigurationError(
+                "http='fast' needs the extra `fast`: pip install 'consul-onex[fast]'",
+                setting="http",
+            ) from None
+        return None
+    return LLHTTPConnection
 
 
 class _Body(httpx.AsyncByteStream):
@@ -296,20 +245,20 @@ class _Body(httpx.AsyncByteStream):
     def __init__(
         self,
         connections: Connections,
-        origin: _Origin,
-        connection: _Connection,
-        response: httpcore.Response,
+        origin: Origin,
+        connection: Connection,
+        reply: Reply,
     ) -> None:
         self._connections = connections
         self._origin = origin
         self._connection = connection
-        self._response = response
+        self._reply = reply
         self._chunks: AsyncIterator[bytes] | None = None
         self._read = False
         self._closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = aiter(self._response.stream)  # type: ignore[arg-type]
+        self._chunks = aiter(self._reply.body)
         return self
 
     async def __anext__(self) -> bytes:
@@ -335,11 +284,11 @@ class _Body(httpx.AsyncByteStream):
         self._closed = True
         with anyio.CancelScope(shield=True):
             if self._chunks is None or self._read:
-                await self._response.aclose()
+                await self._reply.body.aclose()
                 await self._connections.give_back(self._origin, self._connection)
             else:
                 await self._break_off(self._chunks)
-                await self._response.aclose()
+                await self._reply.body.aclose()
                 # Not given back: where all of the answer had arrived, httpcore calls it idle.
                 await self._connections.discard(self._connection)
 
@@ -351,6 +300,22 @@ class _Body(httpx.AsyncByteStream):
                 await anext(chunks)
         except (StopAsyncIteration, *_HTTPCORE_ERRORS):
             pass
+
+
+class _Whole(httpx.ByteStream):
+    """A body that is here. For the same reason it is no asynchronous generator."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._left = [body] if body else []
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 # httpcore and httpx call their errors alike. On asyncio, httpcore lets TLS's own through: a server
