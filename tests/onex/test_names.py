@@ -80,6 +80,18 @@ def test_every_import_of_the_page_is_among_them() -> None:
         assert name in NAMES[module].split()
 
 
+def test_the_table_of_our_own_page_has_every_module() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "onex.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.+) \|$", page, re.MULTILINE))
+
+    assert set(rows) == {*NAMES, "consul"}
+    for module, row in rows.items():
+        there = import_module(f"{ROOT}.{module}")
+        names = re.findall(r"`(\w+)`", row)
+        assert names
+        assert set(names) <= set(there.__all__)
+
+
 def test_every_file_on_the_page_is_here() -> None:
     files = set(re.findall(r"src/omnibase_infra/([\w/*.]+)", PAGE))
     here = Path(import_module(ROOT).__path__[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import anyio
 import pytest
@@ -32,7 +32,7 @@ from consul_onex.onex.mixins import (
 )
 from tests.transport.support import Clock
 
-ID = uuid4()
+ID = UUID("12345678-1234-4678-9234-567812345678")
 CONFIG = ModelConsulRetryConfig(initial_delay_seconds=2.0, max_delay_seconds=3.0)
 
 
@@ -228,7 +228,7 @@ async def test_what_has_a_circuit_is_known_by_it() -> None:
     assert not isinstance(Plain(), ProtocolCircuitBreakerAware)
 
 
-@pytest.mark.parametrize("given", [ID, str(ID)])
+@pytest.mark.parametrize("given", [ID, str(ID)], ids=["a UUID", "text"])
 def test_the_ids_of_an_envelope_are_read(given: object) -> None:
     mixin = MixinEnvelopeExtraction()
 

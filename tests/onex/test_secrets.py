@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -55,12 +56,17 @@ async def test_however_an_operation_ends_nothing_is_told(
     caplog.set_level(logging.DEBUG)
     config: dict[str, Any] = {"attempts": 2, "timeout_seconds": 1.0, "token": CANARY}
     told: list[str] = []
+
+    async def fail(operation: str, payload: dict[str, Any]) -> None:
+        try:
+            await do(handler, operation, **payload)
+        except RuntimeHostError as error:
+            told.extend(["".join(traceback.format_exception(error)), error.to_json(), repr(error)])
+
     async with initialised(leader_then(answer), **config) as (handler, server):
-        for operation, payload in CALLS:
-            try:
-                await do(handler, operation, **payload)
-            except RuntimeHostError as error:
-                told += ["".join(traceback.format_exception(error)), error.to_json(), repr(error)]
+        async with anyio.create_task_group() as tasks:
+            for operation, payload in CALLS:
+                tasks.start_soon(fail, operation, payload)
         assert server.requests[-1].headers["x-consul-token"] == CANARY.get_secret_value()
 
     text = "".join(told) + "".join(f"{one.getMessage()} {vars(one)!r}" for one in caplog.records)

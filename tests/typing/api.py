@@ -93,7 +93,7 @@ def clients(settings: ConsulSettings, transport: httpx.AsyncBaseTransport) -> No
     ConsulClient(token=TokenFile("/run/token"), settings=settings, transport=transport)
     c = ConsulClient(layers=[Retry(attempts=5), Breaker(failures=3), Limit(plain=8)])
     assert_type(c.using(datacenter="dc2", consistency=Consistency.STALE, token=None), ConsulClient)
-    assert_type(c.using(failover=["dc2", "dc3"]), ConsulClient)
+    assert_type(c.using(failover=["dc2", "dc3"], retry=False), ConsulClient)
     assert_type(c.circuits, Mapping[str, Circuit])
     assert_type(c.statistics().circuits["consul.default"].state, CircuitState)
     httpx.AsyncClient(transport=stack(httpx.AsyncHTTPTransport(), [Retry(), WholeBody()]))

@@ -106,7 +106,7 @@ class HandlerConsul(MixinEnvelopeExtraction, MixinConsulKV, MixinConsulService):
                     data = await self._kv_put(client, request)
                 case ModelConsulRegisterPayload():
                     data = await self._register(client, running, request)
-                case Deregister():
+                case _:
                     data = await self._deregister(client, running, request)
         return ModelConsulHandlerResponse(
             payload=ModelConsulHandlerPayload(data=data),

@@ -25,7 +25,10 @@ from ...errors import ProtocolConfigurationError
 
 __all__ = [
     "ConsulPayload",
+    "Deregister",
     "EnumConsulOperationType",
+    "KVGet",
+    "KVPut",
     "ModelConsulDeregisterPayload",
     "ModelConsulHandlerConfig",
     "ModelConsulHandlerPayload",
