@@ -75,6 +75,7 @@ class Options:
     timeout: float | None = None
     wait: float = 60.0
     failover: tuple[str, ...] = ()
+    paced: bool = False
 
 
 class Takes(enum.Flag):
@@ -829,7 +830,7 @@ class Wire:
             safety,
             wait=cursor.wait if cursor is not None and waits else None,
             local=local,
-            paced=cursor is not None and cursor.paced,
+            paced=options.paced or (cursor is not None and cursor.paced),
             control=control,
             datacenter=datacenter,
             index_of=cursor.datacenter if cursor is not None else None,

@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from ._address import DEFAULT_ADDRESS, Address
 from ._call import Safety, Token
 from ._json import dumped
-from ._numbers import seconds
+from ._numbers import flag, seconds
 from ._path import NAME, Params, raw_path
 from ._server import Server
 from ._tls import TLS
@@ -493,6 +493,7 @@ class ConsulClient:
         timeout: float | None | _Keep = _KEEP,
         wait: float | _Keep = _KEEP,
         failover: Sequence[str] | _Keep = _KEEP,
+        paced: bool | _Keep = _KEEP,
     ) -> Self:
         """
         A view: the same connections and layers, with other options for its calls.
@@ -501,7 +502,9 @@ class ConsulClient:
 
         None goes back to the agent's own datacenter, the client's own token or time-out, no
         namespace, no partition. `failover` names the datacenters where a read may be answered when
-        its own does not; it is for data that means the same in each of them.
+        its own does not; it is for data that means the same in each of them. `paced` is for who
+        waits between failures and tries again by himself, as watches do: each call is sent once,
+        and an open circuit does not hold it back.
         """
         token = hidden(token)
         options = self._wire.options
@@ -530,6 +533,8 @@ class ConsulClient:
             self._core.must_have(Datacenters, "failover")
             names = tuple(_name("failover", name) or "" for name in failover)
             options = replace(options, failover=names)
+        if not isinstance(paced, _Keep):
+            options = replace(options, paced=flag("paced", paced, setting="paced"))
         view = object.__new__(type(self))
         view._core = self._core
         view._wire = Wire(self._wire.line, options)
