@@ -13,6 +13,16 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from consul_onex.transport import Connections
+
+
+async def settled() -> None:
+    """Until every other task waits for something."""
+    # On asyncio anyio looks every 0.1 s. Most wait after a few steps.
+    for _ in range(25):
+        await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
+
 
 class Clock:
     """Time that passes only where a test lets it."""
@@ -38,13 +48,13 @@ class Clock:
     async def advance(self, seconds: float) -> None:
         """Let so much time pass, and everybody do what they do in it."""
         end = self.time + seconds
-        await anyio.wait_all_tasks_blocked()
+        await settled()
         while (first := min(self._alarms.values(), default=end + 1)) <= end:
             self.time = max(self.time, first)
             for alarm in [alarm for alarm, at in self._alarms.items() if at <= self.time]:
                 del self._alarms[alarm]
                 alarm.set()
-            await anyio.wait_all_tasks_blocked()
+            await settled()
         self.time = end
 
     def suspend(self, seconds: float) -> None:
@@ -59,6 +69,13 @@ class Timed(TypedDict):
     now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     dice: Callable[[], float]
+
+
+class ByClock(TypedDict, total=False):
+    """What makes a recipe go by the clock of its agent, where that has one."""
+
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
 
 
 Fault = Callable[[str, str], "httpx.Response | Exception | anyio.Event | None"]
@@ -219,6 +236,28 @@ class Bench(httpx.AsyncBaseTransport):
 def _answer(fault: httpx.Response | Exception) -> httpx.Response:
     assert isinstance(fault, httpx.Response)
     return httpx.Response(fault.status_code, stream=httpx.ByteStream(fault.content))
+
+
+class Either(httpx.AsyncBaseTransport):
+    """The way to an agent, and to a second one when nobody is there."""
+
+    def __init__(self, *agents: str) -> None:
+        self._agents = [httpx.URL(agent) for agent in agents]
+        self._inner = Connections()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        for agent in self._agents[:-1]:
+            request.url = url.copy_with(host=agent.host, port=agent.port)
+            try:
+                return await self._inner.handle_async_request(request)
+            except httpx.ConnectError:
+                pass
+        request.url = url.copy_with(host=self._agents[-1].host, port=self._agents[-1].port)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def down() -> Exception:

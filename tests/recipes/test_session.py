@@ -27,7 +27,7 @@ from consul_onex import (
 from consul_onex.recipes import KeptSession, SessionKeeper, SessionState
 from consul_onex.recipes.session import boot_time, within
 from consul_onex.transport import Breaker, Deadline, Layer, Limit
-from tests.recipes.support import Bench, Clock, Timed, down, lost
+from tests.recipes.support import Bench, ByClock, Clock, Timed, down, lost
 from tests.support.agents import Agent
 
 # -- renewals --------------------------------------------------------------------------------------
@@ -573,11 +573,11 @@ async def leave(_: KeptSession) -> None:
 
 @pytest.mark.parametrize("body", [leave, wrong])
 async def test_a_session_has_no_checks_and_is_gone_afterwards(
-    c: ConsulClient, body: Callable[[KeptSession], Awaitable[None]]
+    c: ConsulClient, body: Callable[[KeptSession], Awaitable[None]], terms: ByClock
 ) -> None:
     made = None
     try:
-        async with SessionKeeper(c, name="job", ttl=3, behavior="delete") as session:
+        async with SessionKeeper(c, name="job", ttl=3, behavior="delete", **terms) as session:
             made = await c.session.info(session.id)
             await session.renew()
             await body(session)
@@ -591,9 +591,9 @@ async def test_a_session_has_no_checks_and_is_gone_afterwards(
 
 
 async def test_a_session_that_somebody_destroyed_is_lost_with_its_next_renewal(
-    c: ConsulClient,
+    c: ConsulClient, terms: ByClock
 ) -> None:
-    session = await SessionKeeper(c).create()
+    session = await SessionKeeper(c, **terms).create()
     await session.refresh()
     await c.session.destroy(session.id)
 
