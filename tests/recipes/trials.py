@@ -182,7 +182,7 @@ async def holder_stops(runs: int) -> list[Row]:
     said: list[list[str]] = []
 
     def run(agent: Agent, backend: str) -> None:
-        command = [sys.executable, str(HOLDER), agent.url, new_key(), backend]
+        command = [sys.executable, str(HOLDER), agent.url, new_key(), backend, f"{TTL:g}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "held\n"
