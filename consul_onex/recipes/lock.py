@@ -178,8 +178,8 @@ class Rules(Protocol[T]):
         """Whether this session has it."""
         ...
 
-    async def take(self, c: ConsulClient, seen: T, session: KeptSession) -> Held:
-        """Take it, or raise TransactionError. May be asked again."""
+    async def take(self, c: ConsulClient, seen: T, session: str) -> KVPair:
+        """Take it, or raise TransactionError; the pair that shows it. May be asked again."""
         ...
 
     async def give_back(self, c: ConsulClient, session: str) -> object:
@@ -250,17 +250,18 @@ class Contest(Generic[T]):
             return None
         claim.session = await self._keeper.create()
         try:
-            return claim.session, await self._rules.take(self._c, seen, claim.session)
+            held = await self._take(self._c, seen, claim.session)
         except TransactionError:
             return None
+        return (claim.session, held) if held.reason is None else None
 
     async def _contend(self, claim: _Claim) -> tuple[KeptSession, Held]:
         while True:
             seen = await self._until_free(claim)
             try:
                 session = claim.session = await self._fresh(claim.session)
-                held = await self._rules.take(self._paced, seen, session)
-                if session.reason is None:
+                held = await self._take(self._paced, seen, session)
+                if held.reason is None:
                     return session, held
                 # The answer came so late that it may be lost again.
                 pause = 0.0
@@ -270,6 +271,10 @@ class Contest(Generic[T]):
                 log.info("%s is tried for again: %s", self._rules.what, error)
                 pause = self._pause()
             await self._keeper.sleep(pause)
+
+    async def _take(self, c: ConsulClient, seen: T, session: KeptSession) -> Held:
+        pair = await self._rules.take(c, seen, session.id)
+        return Held(self._c, self._rules.what, pair.key, pair.modify_index, session)
 
     def _pause_after(self, error: TransactionError, claim: _Claim) -> float:
         if "invalid session" in error.detail and claim.session is not None:
@@ -390,7 +395,7 @@ class _OneHolder:
     def is_held(self, seen: KVPair | None, session: str) -> bool:
         return seen is not None and seen.session == session
 
-    async def take(self, c: ConsulClient, seen: KVPair | None, session: KeptSession) -> Held:
+    async def take(self, c: ConsulClient, seen: KVPair | None, session: str) -> KVPair:
         txn = c.txn.begin()
         value = self._value() if callable(self._value) else self._value
         if value is None:
@@ -401,8 +406,8 @@ class _OneHolder:
             else:
                 txn.kv.check_index(self.key, seen.modify_index)
         # The lock and its place in history by one call: a plain acquire does not tell the latter.
-        result = await txn.kv.lock(self.key, session.id, value, LOCK_FLAG).kv.get(self.key).commit()
-        return Held(c, self.what, self.key, result.pairs[-1].modify_index, session)
+        result = await txn.kv.lock(self.key, session, value, LOCK_FLAG).kv.get(self.key).commit()
+        return result.pairs[-1]
 
     async def give_back(self, c: ConsulClient, session: str) -> object:
         return await c.kv.release(self.key, session)

@@ -297,7 +297,9 @@ class KeptSession:
                 try:
                     with anyio.CancelScope() as self._scope:
                         yield
-                except (Exception, KeyboardInterrupt, SystemExit) as raised:  # noqa: BLE001
+                except anyio.get_cancelled_exc_class():
+                    raise
+                except BaseException as raised:  # noqa: BLE001
                     # From in here it would come out in a group.
                     failure = raised
                 finally:

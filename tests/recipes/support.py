@@ -55,7 +55,7 @@ class Clock:
                 del self._alarms[alarm]
                 alarm.set()
             await settled()
-        self.time = end
+        self.time = max(self.time, end)
 
     def suspend(self, seconds: float) -> None:
         """Let so much time pass that nobody notices: those who sleep go on sleeping as long."""
@@ -94,6 +94,8 @@ class Bench(httpx.AsyncBaseTransport):
         self.sessions: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.made: list[str] = []
+        """Sessions, also those that have ended."""
         self.names: list[str] = []
         """Of the sessions that were asked for."""
         self.shortest = 10.0
@@ -101,6 +103,8 @@ class Bench(httpx.AsyncBaseTransport):
         """Whether a lock-delay is in force."""
         self.fault: Fault = lambda method, path: None
         self.after: Fault = lambda method, path: None
+        self.garble = ""
+        """Answers to requests that have this in their path make no sense."""
         self._index = 1
         self._changed = anyio.Event()
 
@@ -127,6 +131,8 @@ class Bench(httpx.AsyncBaseTransport):
         if (fault := self.fault(request.method, path)) and not isinstance(fault, anyio.Event):
             return _answer(fault)
         status, body = await self._respond(request, path)
+        if self.garble and self.garble in path:
+            body = b"<html>"
         await self._suffer(self.after(request.method, path))
         return httpx.Response(
             status,
@@ -163,6 +169,7 @@ class Bench(httpx.AsyncBaseTransport):
                 return 500, f"Invalid Session TTL '1', must be between {bounds}".encode()
             made = str(uuid4())
             self.sessions[made] = asked | {"ID": made}
+            self.made.append(made)
             return 200, {"ID": made}
         if verb == "destroy":
             self.end(session)

@@ -19,7 +19,9 @@ import pytest
 
 from consul_onex import (
     BadRequestError,
+    CircuitOpenError,
     ConsulClient,
+    ConsulConnectionError,
     FencedError,
     InvalidKeyError,
     InvalidRequestError,
@@ -32,7 +34,10 @@ from consul_onex import (
 )
 from consul_onex.recipes import Held, Lock, SessionState
 from consul_onex.recipes.lock import LOCK_FLAG
-from tests.recipes.support import Bench, ByClock, Clock, Timed, lost
+from consul_onex.testing import Clock as FakeClock
+from consul_onex.testing import FakeAgent
+from consul_onex.transport import Breaker, Limit
+from tests.recipes.support import Bench, ByClock, Clock, Timed, down, lost
 from tests.support.agents import HOST, Agent, clean_environment
 
 
@@ -247,6 +252,36 @@ async def test_a_ttl_that_consul_refuses_is_an_error(
             pytest.fail("it has no session")
 
 
+async def test_an_error_in_saying_the_value_is_raised_as_it_is_and_leaves_nothing(
+    c: ConsulClient, key: str, terms: ByClock
+) -> None:
+    def value() -> str:
+        raise LookupError("mine")
+
+    lock = Lock(c, key, value=value, name=key, **terms)
+    for context in (lock, lock.acquire(timeout=60), lock.try_acquire()):
+        with pytest.raises(LookupError, match="mine"):
+            async with context:
+                pytest.fail("it is not held")
+
+    assert await sessions_of(c, key) == []
+
+
+async def test_a_lock_that_was_lost_can_be_had_again(
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
+) -> None:
+    lock = Lock(c, key, name=key, **terms)
+    with pytest.raises(LockLostError):
+        async with lock as first:
+            await other.kv.release(key, first.session)
+            await anyio.sleep_forever()
+    async with lock as second:
+        second.check()
+
+    assert second.token > first.token
+    assert await sessions_of(c, key) == []
+
+
 async def test_one_task_cannot_wait_for_itself(c: ConsulClient, key: str, terms: ByClock) -> None:
     lock = Lock(c, key, **terms)
     async with lock:
@@ -289,6 +324,19 @@ async def test_a_fenced_write_that_fails_for_another_reason_says_so(
 
     assert not isinstance(raised.value, FencedError)
     assert [error.index for error in raised.value.errors] == [1]
+
+
+async def test_a_fenced_write_that_the_token_may_not_make_is_no_loss(
+    b: ConsulClient, bench: Bench, timed: Timed
+) -> None:
+    said = {"Errors": [{"OpIndex": 0, "What": "Permission denied"}]}
+    async with Lock(b, "lock", **timed) as held:
+        refused = bench.failing("txn", httpx.Response(409, json=said))
+        with refused, pytest.raises(TransactionError) as raised:
+            await held.txn().kv.set("data", b"").commit()
+        held.check()
+
+    assert not isinstance(raised.value, FencedError)
 
 
 async def test_what_consul_refuses_as_fenced_is_a_loss(
@@ -537,6 +585,22 @@ async def test_a_try_whose_answer_was_lost_has_won_when_the_key_says_so(
     assert (won.session, bench.count("create")) == (taken, 1)
 
 
+async def test_an_open_circuit_keeps_nobody_from_a_lock_and_nobody_in_it(
+    bench: Bench, timed: Timed
+) -> None:
+    async with ConsulClient(transport=bench, layers=[Breaker(1, 1e6), Limit()]) as b:
+        with bench.failing("/kv/", lost()), pytest.raises(ConsulConnectionError):
+            await b.kv.get("other")
+        async with Lock(b, "lock", **timed) as held:
+            held.check()
+            # What is written is not the lock's to decide.
+            with pytest.raises(CircuitOpenError):
+                await held.txn().kv.set("data", b"").commit()
+
+    assert "Session" not in bench.keys["lock"]
+    assert bench.sessions == {}
+
+
 @pytest.mark.parametrize("renewable", [True, False])
 async def test_a_contender_whose_session_ended_makes_another(
     b: ConsulClient, bench: Bench, clock: Clock, timed: Timed, renewable: bool
@@ -620,6 +684,71 @@ async def test_a_contender_that_is_cancelled_after_its_try_gives_back_what_it_ma
     # Released before its session ended, or it would stay closed for a while.
     order = [one for one in bench.requests if "release" in one or "destroy" in one]
     assert "release" in order[0]
+    assert bench.sessions == {}
+
+
+async def test_what_is_won_too_late_is_not_won(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    def late(method: str, path: str) -> None:
+        if "txn" in path and bench.count("txn") == 1:
+            clock.time += 14
+
+    bench.after = late
+    contender = Contender(Lock(b, "lock", ttl=15, **timed))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(contender.run)
+        await clock.advance(0)
+        await clock.advance(3)
+        won = contender.held
+        contender.let_go.set()
+
+    assert won is not None
+    assert won.session == bench.made[1]
+    assert bench.sessions == {}
+
+
+async def test_what_is_tried_for_and_won_too_late_is_none(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    def late(method: str, path: str) -> None:
+        clock.time += 14 * ("txn" in path)
+
+    bench.after = late
+    async with Lock(b, "lock", ttl=15, **timed).try_acquire() as held:
+        pass
+
+    assert held is None
+    assert bench.sessions == {}
+    assert "Session" not in bench.keys["lock"]
+
+
+@pytest.mark.parametrize("outage", [0.0, 3.0])
+async def test_what_could_not_be_given_back_is_given_back_by_the_next_who_wants_it(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed, outage: float
+) -> None:
+    lock = Lock(b, "lock", **timed)
+    first, contender = Contender(lock), Contender(lock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first.run)
+        await clock.advance(1)
+        bench.fault = lambda method, path: down()
+        first.let_go.set()
+        await clock.advance(5)
+    left = bench.keys["lock"]["Session"]
+
+    # The session is not over for Consul, which shows it as the holder.
+    until = clock.time + outage
+    bench.fault = lambda method, path: down() if method == "PUT" and clock.time < until else None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(contender.run)
+        await clock.advance(outage + 2)
+        won = contender.held
+        contender.let_go.set()
+
+    assert first.held is not None
+    assert won is not None
+    assert left == first.held.session
     assert bench.sessions == {}
 
 
@@ -749,3 +878,50 @@ async def test_what_is_held_says_how_it_is(b: ConsulClient, timed: Timed) -> Non
         shown = repr(held)
 
     assert shown == f"<Held 'lock' token={held.token} held left=13.5>"
+
+
+# -- cancelled anywhere ----------------------------------------------------------------------------
+
+
+class Distant(httpx.AsyncBaseTransport):
+    """An agent whose answers take a moment, in which one may be cancelled."""
+
+    def __init__(self, agent: FakeAgent) -> None:
+        self._agent = agent
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._agent.handle_async_request(request)
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        return response
+
+
+async def test_a_cancellation_at_any_step_leaves_neither_a_session_nor_a_closed_lock() -> None:
+    agent = FakeAgent(clock=FakeClock(automatic=True))
+    ended = False
+
+    async def hold(c: ConsulClient, scope: anyio.CancelScope) -> None:
+        nonlocal ended
+        with scope:
+            async with Lock(c, "lock", now=agent.clock.time, sleep=agent.clock.sleep):
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+            ended = True
+
+    async with ConsulClient(transport=Distant(agent)) as c:
+        steps = 0
+        while not ended:
+            scope = anyio.CancelScope()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hold, c, scope)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+            pair = await c.kv.get("lock")
+            assert await c.session.list() == []
+            assert pair is None or pair.session is None
+            async with Lock(c, "lock").try_acquire() as free:
+                assert free is not None
+            steps += 1
+
+    assert steps > 10
