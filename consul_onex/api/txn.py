@@ -148,7 +148,11 @@ class Txn:
 
 
 class Commits(Protocol):
-    """What commits a transaction: `c.txn`, or who adds something to that."""
+    """
+    What commits a transaction: `c.txn`, or who adds something to that.
+
+    https://developer.hashicorp.com/consul/api-docs/txn
+    """
 
     async def commit(self, transaction: Transaction) -> TxnResult:
         """Carry out every operation, in their order, or none."""
