@@ -20,7 +20,6 @@ __all__ = [
     "MAX_BYTES",
     "MAX_OPERATIONS",
     "CheckVerbs",
-    "Commits",
     "KVVerbs",
     "NodeVerbs",
     "ServiceVerbs",
@@ -147,12 +146,8 @@ class Txn:
         )
 
 
-class Commits(Protocol):
-    """
-    What commits a transaction: `c.txn`, or who adds something to that.
-
-    https://developer.hashicorp.com/consul/api-docs/txn
-    """
+class _Commits(Protocol):
+    """What commits a transaction: `c.txn`, or who adds something to that."""
 
     async def commit(self, transaction: Transaction) -> TxnResult:
         """Carry out every operation, in their order, or none."""
@@ -169,7 +164,7 @@ class Transaction:
     https://developer.hashicorp.com/consul/api-docs/txn#tables-of-operations
     """
 
-    def __init__(self, txn: Commits, *, max_operations: int, max_bytes: int) -> None:
+    def __init__(self, txn: _Commits, *, max_operations: int, max_bytes: int) -> None:
         self.max_operations = max_operations
         self.max_bytes = max_bytes
         self._txn = txn
