@@ -71,7 +71,7 @@ def at_once(fake: FakeAgent | None) -> float:
     The fake's clock stands still while anybody does something. On a real agent this is far from
     what the machine needs, however busy, and far from any pause: `trials` measures it.
     """
-    return 0.0 if fake else 8.0
+    return 0.0 if fake else 12.0
 
 
 @pytest.fixture
