@@ -76,6 +76,7 @@ from .watch import Watch, WatchState
 
 if TYPE_CHECKING:
     from ._archive import verify_snapshot
+    from .api.txn import Transaction
     from .models import (
         ACLPolicy,
         ACLRole,
@@ -168,6 +169,7 @@ __all__ = [
     "SnapshotInfo",
     "Statistics",
     "TokenFile",
+    "Transaction",
     "TransactionError",
     "TxnResult",
     "UnknownCheckError",
@@ -191,6 +193,7 @@ logging.getLogger("consul_onex").addHandler(logging.NullHandler())
 # imported when they are first used.
 _LATER: Final = {
     "ConsulSettings": ".settings",
+    "Transaction": ".api.txn",
     "verify_snapshot": "._archive",
     **dict.fromkeys(
         [

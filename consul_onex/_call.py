@@ -57,7 +57,7 @@ class Call:
     local: bool = False
     """About the agent itself: means something else, or nothing, when asked elsewhere."""
     paced: bool = False
-    """Whoever calls waits between failures by itself, as a watch does."""
+    """Whoever calls waits between failures by himself, as a watch does."""
     control: bool = False
     """Keeps something alive or lets it go: must not queue behind other calls."""
     datacenter: str | None = None

@@ -76,6 +76,7 @@ class Options:
     wait: float = 60.0
     failover: tuple[str, ...] = ()
     retry: bool = True
+    paced: bool = False
 
 
 class Takes(enum.Flag):
@@ -837,7 +838,7 @@ class Wire:
             safety,
             wait=cursor.wait if cursor is not None and waits else None,
             local=local,
-            paced=cursor is not None and cursor.paced,
+            paced=options.paced or (cursor is not None and cursor.paced),
             control=control,
             datacenter=datacenter,
             index_of=cursor.datacenter if cursor is not None else None,

@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from ._address import DEFAULT_ADDRESS, Address
 from ._call import Safety, Token
 from ._json import dumped
-from ._numbers import seconds
+from ._numbers import flag, seconds
 from ._path import NAME, Params, raw_path
 from ._server import Server
 from ._tls import TLS
@@ -509,6 +509,7 @@ class ConsulClient:
         wait: float | _Keep = _KEEP,
         failover: Sequence[str] | _Keep = _KEEP,
         retry: bool | _Keep = _KEEP,
+        paced: bool | _Keep = _KEEP,
     ) -> Self:
         """
         A view: the same connections and layers, with other options for its calls.
@@ -517,8 +518,11 @@ class ConsulClient:
 
         None goes back to the agent's own datacenter, the client's own token or time-out, no
         namespace, no partition. `failover` names the datacenters where a read may be answered when
-        its own does not; it is for data that means the same in each of them. With `retry=False`
-        nothing is sent twice, for callers that repeat the whole of what they do.
+        its own does not; it is for data that means the same in each of them.
+
+        With `retry=False` nothing is sent twice, for callers that repeat the whole of what they do.
+        `paced` is for who waits between failures and tries again by himself, as watches do: each
+        call is sent once, and an open circuit does not hold it back.
         """
         token = hidden(token)
         options = self._wire.options
@@ -548,11 +552,11 @@ class ConsulClient:
             names = tuple(_name("failover", name) or "" for name in failover)
             options = replace(options, failover=names)
         if not isinstance(retry, _Keep):
-            if not isinstance(retry, bool):
-                raise ConfigurationError("retry is True or False", setting="retry")
-            if retry:
+            options = replace(options, retry=flag("retry", retry, setting="retry"))
+            if options.retry:
                 self._core.must_have(Retry, "retry")
-            options = replace(options, retry=retry)
+        if not isinstance(paced, _Keep):
+            options = replace(options, paced=flag("paced", paced, setting="paced"))
         view = object.__new__(type(self))
         view._core = self._core
         view._wire = Wire(self._wire.line, options)

@@ -163,6 +163,7 @@ WRONG_FOR_A_VIEW: dict[str, list[object]] = {
     "wait": [*WRONG["wait"], None],
     "failover": [5, "dc2", ["a/b"], [None], [""], None],
     "retry": [0, "no", None],
+    "paced": [1, "yes", None],
 }
 
 
@@ -233,6 +234,24 @@ async def test_the_time_of_a_view_bounds_its_calls() -> None:
     async with ConsulClient(transport=httpx.MockTransport(hang)) as c:
         with pytest.raises(ConsulError, match=r"kv\.get: no answer within 0\.01 s"):
             await c.using(timeout=0.01).kv.get("k")
+
+
+async def test_a_call_of_a_view_that_is_paced_is_sent_once_and_past_an_open_circuit() -> None:
+    bottom = Bottom(httpx.ConnectError("refused"))
+
+    async with ConsulClient(transport=bottom, layers=[Retry(initial=0), Breaker()]) as c:
+        paced = c.using(paced=True)
+        with pytest.raises(ConsulConnectionError):
+            await paced.kv.get("k")
+        once = len(bottom.requests)
+        with pytest.raises(ConsulConnectionError):
+            await paced.using(paced=False).kv.get("k")
+        again = len(bottom.requests)
+        c.circuits["consul.default"].isolate()
+        with pytest.raises(ConsulConnectionError):
+            await paced.kv.get("k")
+
+    assert (once, again, len(bottom.requests)) == (1, 4, 5)
 
 
 async def test_a_view_waits_as_long_as_it_is_told() -> None:

@@ -81,7 +81,8 @@ class Session:
         """
         Begin a session's ttl anew. None where there is no such session any more.
 
-        It goes before other calls, and may be repeated.
+        It goes before other calls and past an open circuit, and is sent once: who keeps a session
+        alive tries again in time.
 
         PUT /v1/session/renew/:session
         https://developer.hashicorp.com/consul/api-docs/session#renew-session

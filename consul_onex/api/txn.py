@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import TypeAdapter
 
@@ -140,6 +140,14 @@ class Txn:
         )
 
 
+class _Commits(Protocol):
+    """What commits a transaction: `c.txn`, or who adds something to that."""
+
+    async def commit(self, transaction: Transaction) -> TxnResult:
+        """Carry out every operation, in their order, or none."""
+        ...
+
+
 class Transaction:
     """
     Operations to be carried out together, in their order: all of them or none.
@@ -150,7 +158,7 @@ class Transaction:
     https://developer.hashicorp.com/consul/api-docs/txn#tables-of-operations
     """
 
-    def __init__(self, txn: Txn, *, max_operations: int, max_bytes: int) -> None:
+    def __init__(self, txn: _Commits, *, max_operations: int, max_bytes: int) -> None:
         self.max_operations = max_operations
         self.max_bytes = max_bytes
         self._txn = txn

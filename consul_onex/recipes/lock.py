@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Final, Generic, Protocol, TypeVar, Unpack, cast
+from typing import Final, Generic, Protocol, TypeVar, Unpack
 
 import anyio
 
@@ -18,6 +18,7 @@ from ..errors import (
     LockConflictError,
     LockLostError,
     LockTimeoutError,
+    OperationError,
     SessionLostError,
     TransactionError,
 )
@@ -109,8 +110,7 @@ class Held:
         """
         begun = self._c.txn.begin()
         fenced = Transaction(
-            # It is asked for nothing but to commit.
-            cast("Txn", _Fence(self, self._c.txn)),
+            _Fence(self, self._c.txn),
             max_operations=begun.max_operations,
             max_bytes=begun.max_bytes,
         )
@@ -140,9 +140,14 @@ class _Fence:
         try:
             return await self._txn.commit(transaction)
         except TransactionError as error:
-            if not any(each.index == 0 for each in error.errors):
+            if not any(each.index == 0 and _is_lost(each) for each in error.errors):
                 raise
             raise self._held.fenced(error.detail) from error
+
+
+def _is_lost(error: OperationError) -> bool:
+    """Whether the session holds the key no more. That it may not be read says nothing of it."""
+    return "Permission denied" not in error.what
 
 
 class Rules(Protocol[T]):
@@ -173,8 +178,8 @@ class Rules(Protocol[T]):
         """Whether this session has it."""
         ...
 
-    async def take(self, c: ConsulClient, seen: T, session: KeptSession) -> Held:
-        """Take it, or raise TransactionError. May be asked again."""
+    async def take(self, c: ConsulClient, seen: T, session: str) -> KVPair:
+        """Take it, or raise TransactionError; the pair that shows it. May be asked again."""
         ...
 
     async def give_back(self, c: ConsulClient, session: str) -> object:
@@ -193,14 +198,18 @@ class Contest(Generic[T]):
     How everything here is won, held and let go of.
 
     While somebody else has it, a contender only watches; it has a session from its first try on.
-    It looks before each try: a contender that tries all the time can get past a lock-delay.
+    It looks before each try: a contender that tries all the time can get past a lock-delay. What an
+    earlier block could not give back, since Consul did not answer, it gives back when it sees it.
     """
 
     def __init__(self, c: ConsulClient, rules: Rules[T], keeper: SessionKeeper) -> None:
         self._c = c.using(wait=_WAIT)
         self._sure = self._c.using(consistency="consistent")
+        # A contender waits between its tries, so that only what is known now holds them up.
+        self._paced = self._c.using(paced=True)
         self._rules = rules
         self._keeper = keeper
+        self._left: list[KeptSession] = []
 
     @asynccontextmanager
     async def acquire(self, timeout: float | None = None) -> AsyncIterator[Held]:
@@ -241,22 +250,31 @@ class Contest(Generic[T]):
             return None
         claim.session = await self._keeper.create()
         try:
-            return claim.session, await self._rules.take(self._c, seen, claim.session)
+            held = await self._take(self._c, seen, claim.session)
         except TransactionError:
             return None
+        return (claim.session, held) if held.reason is None else None
 
     async def _contend(self, claim: _Claim) -> tuple[KeptSession, Held]:
         while True:
             seen = await self._until_free(claim)
             try:
                 session = claim.session = await self._fresh(claim.session)
-                return session, await self._rules.take(self._c, seen, session)
+                held = await self._take(self._paced, seen, session)
+                if held.reason is None:
+                    return session, held
+                # The answer came so late that it may be lost again.
+                pause = 0.0
             except TransactionError as error:
                 pause = self._pause_after(error, claim)
             except PASSING as error:
                 log.info("%s is tried for again: %s", self._rules.what, error)
                 pause = self._pause()
             await self._keeper.sleep(pause)
+
+    async def _take(self, c: ConsulClient, seen: T, session: KeptSession) -> Held:
+        pair = await self._rules.take(c, seen, session.id)
+        return Held(self._c, self._rules.what, pair.key, pair.modify_index, session)
 
     def _pause_after(self, error: TransactionError, claim: _Claim) -> float:
         if "invalid session" in error.detail and claim.session is not None:
@@ -274,9 +292,21 @@ class Contest(Generic[T]):
         watch = self._rules.watch(self._c)
         while True:
             seen = await anext(watch)
+            left = await self._clear(seen)
             mine = None if claim.session is None else claim.session.id
             if self._rules.is_free(seen, mine):
                 return seen
+            if left:
+                # Nothing may change before the next try.
+                await self._keeper.sleep(self._pause())
+                watch = self._rules.watch(self._c)
+
+    async def _clear(self, seen: T) -> bool:
+        """Give back what is left of earlier blocks. Whether there is some of it still."""
+        self._left = [one for one in self._left if self._rules.is_held(seen, one.id)]
+        for session in self._left.copy():
+            await self._give_back(session)
+        return bool(self._left)
 
     async def _fresh(self, session: KeptSession | None) -> KeptSession:
         """The session of this contender, renewed where that is due; another where it is lost."""
@@ -285,25 +315,40 @@ class Contest(Generic[T]):
                 await session.refresh()
                 return session
             except SessionLostError:
-                await session.end()
-        return await self._keeper.create()
+                await self._give_back(session)
+        return await self._keeper.create(paced=True)
 
     async def _abandon(self, claim: _Claim) -> None:
-        session = claim.session
-        if session is not None:
+        if claim.session is not None:
             # The answer to its last try may have been lost.
-            await session.end(lambda: self._rules.give_back(self._c, session.id))
+            await self._give_back(claim.session)
+
+    async def _give_back(self, session: KeptSession) -> None:
+        await session.end(self._release(session))
+        self._remember(session)
+
+    def _release(self, session: KeptSession) -> Callable[[], Awaitable[object]]:
+        """What comes before its end: what it still holds then stays closed for a while."""
+        return lambda: self._rules.give_back(self._paced, session.id)
+
+    def _remember(self, session: KeptSession) -> None:
+        """Remember a session that is over here, while Consul may not know that."""
+        self._left = [one for one in self._left if one is not session]
+        if not session.ended:
+            self._left.append(session)
 
     @asynccontextmanager
     async def _hold(self, session: KeptSession, held: Held) -> AsyncIterator[Held]:
         kept = session.kept(
             beside=lambda: self._follow(session, held),
-            # The session goes last: what it holds when it is destroyed stays closed for a while.
-            before=lambda: self._rules.give_back(self._c, session.id),
+            before=self._release(session),
             error=held.error,
         )
-        async with kept:
-            yield held
+        try:
+            async with kept:
+                yield held
+        finally:
+            self._remember(session)
 
     async def _follow(self, session: KeptSession, held: Held) -> None:
         """Wait until Consul shows that the session does not have it any more."""
@@ -350,7 +395,7 @@ class _OneHolder:
     def is_held(self, seen: KVPair | None, session: str) -> bool:
         return seen is not None and seen.session == session
 
-    async def take(self, c: ConsulClient, seen: KVPair | None, session: KeptSession) -> Held:
+    async def take(self, c: ConsulClient, seen: KVPair | None, session: str) -> KVPair:
         txn = c.txn.begin()
         value = self._value() if callable(self._value) else self._value
         if value is None:
@@ -361,8 +406,8 @@ class _OneHolder:
             else:
                 txn.kv.check_index(self.key, seen.modify_index)
         # The lock and its place in history by one call: a plain acquire does not tell the latter.
-        result = await txn.kv.lock(self.key, session.id, value, LOCK_FLAG).kv.get(self.key).commit()
-        return Held(c, self.what, self.key, result.pairs[-1].modify_index, session)
+        result = await txn.kv.lock(self.key, session, value, LOCK_FLAG).kv.get(self.key).commit()
+        return result.pairs[-1]
 
     async def give_back(self, c: ConsulClient, session: str) -> object:
         return await c.kv.release(self.key, session)

@@ -13,7 +13,7 @@ from ..errors import DecodeError, InvalidRequestError, LockConflictError, Transa
 from ..models.kv import KVPair
 from ..watch import Watch
 from .lock import Contest, Held
-from .session import Entrance, KeptSession, SessionKeeper, Terms
+from .session import Entrance, SessionKeeper, Terms
 
 __all__ = ["SEMAPHORE_FLAG", "Semaphore"]
 
@@ -48,13 +48,13 @@ class _ManyHolders:
     def is_held(self, seen: list[KVPair], session: str) -> bool:
         return session in self._holders(seen)
 
-    async def take(self, c: ConsulClient, seen: list[KVPair], session: KeptSession) -> Held:
-        mine, holders = self._prefix + session.id, self._holders(seen)
-        txn = c.txn.begin().kv.lock(mine, session.id, flags=SEMAPHORE_FLAG)
-        if session.id not in holders:
-            txn.kv.cas(self.key, *self._listed(seen, [*holders, session.id]), SEMAPHORE_FLAG)
+    async def take(self, c: ConsulClient, seen: list[KVPair], session: str) -> KVPair:
+        mine, holders = self._prefix + session, self._holders(seen)
+        txn = c.txn.begin().kv.lock(mine, session, flags=SEMAPHORE_FLAG)
+        if session not in holders:
+            txn.kv.cas(self.key, *self._listed(seen, [*holders, session]), SEMAPHORE_FLAG)
         result = await txn.kv.get(mine).commit()
-        return Held(c, self.what, mine, result.pairs[-1].modify_index, session)
+        return result.pairs[-1]
 
     async def give_back(self, c: ConsulClient, session: str) -> None:
         sure = c.using(consistency="consistent")

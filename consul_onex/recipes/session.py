@@ -22,6 +22,7 @@ from ..errors import (
     ConsulConnectionError,
     ConsulError,
     ConsulTimeoutError,
+    DecodeError,
     InvalidRequestError,
     OutcomeUnknownError,
     OverloadedError,
@@ -59,8 +60,14 @@ PASSING: Final = (
 # Letting go may take so long, also when it was cancelled. What it does not reach, the ttl ends.
 _GIVE_BACK: Final = 2.0
 
+# Seconds between two tries to let go.
+_AGAIN: Final = 0.1
+
 # A sleeping event loop does not notice that its machine was suspended. So it sleeps no longer.
 _LOOK: Final = 1.0
+
+# A clock may not be able to go on by less.
+_MOMENT: Final = 0.001
 
 # When to look for a session whose creation was cut off: it may be committed a moment later.
 _LOOKS: Final = (0.0, 0.05, 0.1, 0.2, 0.4)
@@ -90,7 +97,7 @@ async def within(
     if seconds is None:
         return await work()
     results: list[T] = []
-    failure: ConsulError | None = None
+    failure: Exception | None = None
 
     async def strike() -> None:
         await sleep(seconds)
@@ -101,7 +108,7 @@ async def within(
             tasks.start_soon(strike)
             try:
                 results.append(await work())
-            except ConsulError as error:
+            except Exception as error:  # noqa: BLE001
                 # From in here it would come out in a group.
                 failure = error
         tasks.cancel_scope.cancel()
@@ -141,7 +148,7 @@ class KeptSession:
 
     `id` is its id, `name` the name it alone has, `ttl` the seconds after which Consul may end it
     when it is not renewed, as the server sees it. `lost` is an event that is set when it is over,
-    or may be.
+    or may be; `ended` says whether Consul has confirmed that it was given back.
 
     `SessionKeeper` makes them.
     """
@@ -163,7 +170,9 @@ class KeptSession:
         self.name = name
         self.ttl = ttl
         self.lost = anyio.Event()
-        self._c = c
+        self.ended = False
+        # It is renewed at a pace of its own, which no layer knows better.
+        self._c = c.using(paced=True)
         self._sent = sent
         self._protected = protected
         self._now = now
@@ -280,21 +289,28 @@ class KeptSession:
             finally:
                 heard.set()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._renew_again_and_again)
-            tasks.start_soon(self._look_at_the_clock)
-            tasks.start_soon(follow)
-            try:
-                with anyio.CancelScope() as self._scope:
-                    yield
-            except (Exception, KeyboardInterrupt, SystemExit) as raised:  # noqa: BLE001
-                # From in here it would come out in a group.
-                failure = raised
-            finally:
-                self._scope = None
-                loss = self.reason
-                await self.end(before, heard)
-                tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._renew_again_and_again)
+                tasks.start_soon(self._look_at_the_clock)
+                tasks.start_soon(follow)
+                try:
+                    with anyio.CancelScope() as self._scope:
+                        yield
+                except anyio.get_cancelled_exc_class():
+                    raise
+                except BaseException as raised:  # noqa: BLE001
+                    # From in here it would come out in a group.
+                    failure = raised
+                finally:
+                    self._scope = None
+                    loss = self.reason
+                    await self.end(before, heard)
+                    tasks.cancel_scope.cancel()
+        except anyio.get_cancelled_exc_class():
+            # An error of the block goes before a cancellation that came while it was cleaned up.
+            if failure is None:
+                raise
         lost = None if loss is None else (error or self._error)(loss)
         if failure is not None:
             if lost is not None:
@@ -311,21 +327,19 @@ class KeptSession:
         """
         Give it back: do what comes before, destroy it, wait for what comes after.
 
-        It takes two seconds at most, also when it is cancelled. Errors are logged: what is still
-        there when Consul does not answer ends with the session's ttl.
+        It takes two seconds at most, also when it is cancelled. Errors that pass are waited out for
+        so long, others are logged: what is still there then ends with the session's ttl.
         """
         self.lose("it was given back")
 
-        async def destroy() -> object:
-            return await self._c.session.destroy(self.id)
+        async def destroy() -> None:
+            self.ended = await self._c.session.destroy(self.id)
 
         async def give_back() -> None:
-            for step in (before, destroy):
-                try:
-                    if step is not None:
-                        await step()
-                except ConsulError as error:
-                    log.warning("%s was not given back: %s", self.name, error)
+            if before is not None:
+                # What comes next helps too, if less.
+                await self._insist(before, _GIVE_BACK / 2)
+            await self._insist(destroy, None)
             if after is not None:
                 await after.wait()
 
@@ -334,6 +348,23 @@ class KeptSession:
                 await within(_GIVE_BACK, self._sleep, give_back)
             except TimeoutError:
                 log.warning("%s was not given back within %g s", self.name, _GIVE_BACK)
+
+    async def _insist(self, step: Callable[[], Awaitable[object]], seconds: float | None) -> None:
+        """Do it, again and again where that may help."""
+
+        async def again() -> None:
+            while True:
+                try:
+                    await step()
+                    return
+                except PASSING as error:
+                    log.info("%s is still to be given back: %s", self.name, error)
+                await self._sleep(_AGAIN)
+
+        try:
+            await within(seconds, self._sleep, again)
+        except (ConsulError, TimeoutError) as error:
+            log.warning("%s was not given back: %s", self.name, error)
 
     async def _renew_again_and_again(self) -> None:
         while self.reason is None:
@@ -351,7 +382,7 @@ class KeptSession:
 
     async def _look_at_the_clock(self) -> None:
         while self.reason is None:
-            await self._sleep(min(self.left, _LOOK))
+            await self._sleep(min(max(self.left, _MOMENT), _LOOK))
 
     def _error(self, reason: str) -> SessionLostError:
         return SessionLostError(f"{self.name}: {reason}", session=self.id)
@@ -433,6 +464,7 @@ class SessionKeeper:
         self.sleep = sleep
         self.dice = dice
         self._c = c
+        self._paced = c.using(paced=True)
         self._entrance = Entrance[KeptSession]("SessionKeeper")
 
     async def __aenter__(self) -> KeptSession:
@@ -452,21 +484,16 @@ class SessionKeeper:
         async with session.kept():
             yield session
 
-    async def create(self) -> KeptSession:
+    async def create(self, *, paced: bool = False) -> KeptSession:
         """
         A session that is not renewed yet: `kept` does that.
 
-        When this is cancelled, or fails, no session is left behind.
+        When this is cancelled, or fails, no session is left behind. `paced` is as for `c.using`.
         """
         name = f"{self.name} {uuid4().hex}"
         sent = self.now()
         try:
-            session = await self._create(name)
-        except OutcomeUnknownError:
-            found = await self._find(name)
-            if found is None:
-                raise
-            session = found
+            session = await self._create(self._paced if paced else self._c, name)
         except anyio.get_cancelled_exc_class():
             # It may have been made, and nobody would know of it.
             with anyio.CancelScope(shield=True):
@@ -492,16 +519,21 @@ class SessionKeeper:
     def _lock_delay(self) -> float:
         return min(60.0, max(15.0, self.ttl)) if self.lock_delay is None else self.lock_delay
 
-    async def _create(self, name: str) -> str:
+    async def _create(self, c: ConsulClient, name: str) -> str:
         while True:
             try:
-                return await self._c.session.create(
+                return await c.session.create(
                     name,
                     ttl=self.ttl,
                     lock_delay=self._lock_delay,
                     behavior=self.behavior,
                     node_checks=self.node_checks,
                 )
+            except (OutcomeUnknownError, DecodeError):
+                found = await self._find(name)
+                if found is None:
+                    raise
+                return found
             except BadRequestError as error:
                 shortest = _shortest_ttl(error.detail)
                 if shortest is None or shortest <= self.ttl:
@@ -515,7 +547,7 @@ class SessionKeeper:
         async def look() -> str | None:
             for pause in _LOOKS:
                 await self.sleep(pause)
-                for entry in await self._c.using(consistency="consistent").session.list():
+                for entry in await self._paced.using(consistency="consistent").session.list():
                     if entry.name == name:
                         return entry.id
             return None

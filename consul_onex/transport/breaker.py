@@ -37,8 +37,8 @@ class Breaker:
     that a caller's mistake or an election in progress causes. Neither is a cancelled call.
     Blocking queries count, but are never the one call that tries: they could hold that place for
     minutes. Two kinds of calls pass without being counted: those that keep a session, a service or
-    a check alive, or let it go, since refusing them would lose locks, and those of a watch, which
-    waits between failures by itself and would hear of a recovery late.
+    a check alive, or let it go, since refusing them would lose locks, and those of a watch or
+    another who waits between failures by himself, and would hear of a recovery late.
     """
 
     failures: int = 5

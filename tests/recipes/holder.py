@@ -11,17 +11,17 @@ from consul_onex.recipes import Lock
 from consul_onex.recipes.session import boot_time
 
 
-async def main(url: str, key: str) -> None:
+async def main(url: str, key: str, ttl: float) -> None:
     steps, before = 0, boot_time()
     async with ConsulClient(url) as c:
         try:
-            async with Lock(c, key, ttl=10) as held:
+            async with Lock(c, key, ttl=ttl) as held:
                 print("held", flush=True)
                 before = boot_time()
                 while True:
                     await anyio.sleep(0.001)
                     now = boot_time()
-                    if now - before > 5 or steps:
+                    if now - before > ttl / 2 or steps:
                         steps += 1
                         await held.txn().kv.set(f"{key}/data", b"late").commit()
                     before = now
@@ -30,5 +30,5 @@ async def main(url: str, key: str) -> None:
 
 
 if __name__ == "__main__":
-    _, url, key, backend = sys.argv
-    anyio.run(main, url, key, backend=backend)
+    _, url, key, backend, ttl = sys.argv
+    anyio.run(main, url, key, float(ttl), backend=backend)

@@ -13,6 +13,16 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from consul_onex.transport import Connections
+
+
+async def settled() -> None:
+    """Until every other task waits for something."""
+    # On asyncio anyio looks every 0.1 s. Most wait after a few steps.
+    for _ in range(25):
+        await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
+
 
 class Clock:
     """Time that passes only where a test lets it."""
@@ -38,14 +48,14 @@ class Clock:
     async def advance(self, seconds: float) -> None:
         """Let so much time pass, and everybody do what they do in it."""
         end = self.time + seconds
-        await anyio.wait_all_tasks_blocked()
+        await settled()
         while (first := min(self._alarms.values(), default=end + 1)) <= end:
             self.time = max(self.time, first)
             for alarm in [alarm for alarm, at in self._alarms.items() if at <= self.time]:
                 del self._alarms[alarm]
                 alarm.set()
-            await anyio.wait_all_tasks_blocked()
-        self.time = end
+            await settled()
+        self.time = max(self.time, end)
 
     def suspend(self, seconds: float) -> None:
         """Let so much time pass that nobody notices: those who sleep go on sleeping as long."""
@@ -59,6 +69,13 @@ class Timed(TypedDict):
     now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     dice: Callable[[], float]
+
+
+class ByClock(TypedDict, total=False):
+    """What makes a recipe go by the clock of its agent, where that has one."""
+
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
 
 
 Fault = Callable[[str, str], "httpx.Response | Exception | anyio.Event | None"]
@@ -77,6 +94,8 @@ class Bench(httpx.AsyncBaseTransport):
         self.sessions: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.made: list[str] = []
+        """Sessions, also those that have ended."""
         self.names: list[str] = []
         """Of the sessions that were asked for."""
         self.shortest = 10.0
@@ -84,6 +103,8 @@ class Bench(httpx.AsyncBaseTransport):
         """Whether a lock-delay is in force."""
         self.fault: Fault = lambda method, path: None
         self.after: Fault = lambda method, path: None
+        self.garble = ""
+        """Answers to requests that have this in their path make no sense."""
         self._index = 1
         self._changed = anyio.Event()
 
@@ -110,6 +131,8 @@ class Bench(httpx.AsyncBaseTransport):
         if (fault := self.fault(request.method, path)) and not isinstance(fault, anyio.Event):
             return _answer(fault)
         status, body = await self._respond(request, path)
+        if self.garble and self.garble in path:
+            body = b"<html>"
         await self._suffer(self.after(request.method, path))
         return httpx.Response(
             status,
@@ -146,6 +169,7 @@ class Bench(httpx.AsyncBaseTransport):
                 return 500, f"Invalid Session TTL '1', must be between {bounds}".encode()
             made = str(uuid4())
             self.sessions[made] = asked | {"ID": made}
+            self.made.append(made)
             return 200, {"ID": made}
         if verb == "destroy":
             self.end(session)
@@ -219,6 +243,28 @@ class Bench(httpx.AsyncBaseTransport):
 def _answer(fault: httpx.Response | Exception) -> httpx.Response:
     assert isinstance(fault, httpx.Response)
     return httpx.Response(fault.status_code, stream=httpx.ByteStream(fault.content))
+
+
+class Either(httpx.AsyncBaseTransport):
+    """The way to an agent, and to a second one when nobody is there."""
+
+    def __init__(self, *agents: str) -> None:
+        self._agents = [httpx.URL(agent) for agent in agents]
+        self._inner = Connections()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        for agent in self._agents[:-1]:
+            request.url = url.copy_with(host=agent.host, port=agent.port)
+            try:
+                return await self._inner.handle_async_request(request)
+            except httpx.ConnectError:
+                pass
+        request.url = url.copy_with(host=self._agents[-1].host, port=self._agents[-1].port)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def down() -> Exception:

@@ -22,18 +22,18 @@ from consul_onex import (
     Watch,
 )
 from consul_onex.recipes import Election, Leader, Leaders, Lock, SessionState
-from tests.recipes.support import Bench, Timed
-from tests.recipes.test_lock import blocking, sessions_of
+from tests.recipes.support import Bench, ByClock, Timed
+from tests.recipes.test_lock import sessions_of, waits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 async def test_who_leads_is_seen_by_everybody_with_the_time_it_began(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    leaders = Election(other, key, "observer").observe()
+    leaders = Election(other, key, "observer", **terms).observe()
     seen = [leaders.latest, await anext(leaders)]
-    async with Election(c, key, "node-7", today=lambda: NOON) as term:
+    async with Election(c, key, "node-7", today=lambda: NOON, **terms) as term:
         seen.append(await anext(leaders))
         await term.txn().kv.set(f"{key}/data", b"1").commit()
         term.check()
@@ -70,23 +70,22 @@ async def test_an_observer_does_not_hear_of_what_a_leader_writes_to_its_key() ->
 
 
 async def test_the_next_one_leads_when_the_first_resigns(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
     order: list[str] = []
 
     async def second() -> None:
-        async with Election(other, key, "b") as term:
+        async with Election(other, key, "b", **terms) as term:
             order.append("b leads")
             tokens.append(term.token)
 
     tokens: list[int] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(100):
         async with anyio.create_task_group() as tasks:
-            async with Election(c, key, "a", name=key) as term:
+            async with Election(c, key, "a", name=key, **terms) as term:
                 tokens.append(term.token)
                 tasks.start_soon(second)
-                while not blocking(other):
-                    await anyio.lowlevel.checkpoint()
+                await waits(other)
                 term.resign()
                 await anyio.sleep_forever()
             order.append("a has resigned")
@@ -97,20 +96,20 @@ async def test_the_next_one_leads_when_the_first_resigns(
 
 
 async def test_a_campaign_that_takes_too_long_is_an_error(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    async with Election(c, key, "a") as term:
+    async with Election(c, key, "a", **terms) as term:
         with pytest.raises(LockTimeoutError):
-            async with Election(other, key, "b").campaign(timeout=0.1):
+            async with Election(other, key, "b", **terms).campaign(timeout=0.1):
                 pytest.fail("another one leads")
         term.check()
 
 
 async def test_a_leader_that_is_deposed_is_cancelled(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    with anyio.fail_after(10), pytest.raises(LockLostError):
-        async with Election(c, key, "a") as term:
+    with anyio.fail_after(100), pytest.raises(LockLostError):
+        async with Election(c, key, "a", **terms) as term:
             await other.kv.release(key, term.held.session)
             await anyio.sleep_forever()
 
@@ -137,10 +136,10 @@ async def test_a_leader_that_fails_does_not_hide_it(
     ],
 )
 async def test_a_leader_of_another_client_is_what_its_key_holds(
-    c: ConsulClient, key: str, value: bytes, candidate: str
+    c: ConsulClient, key: str, value: bytes, candidate: str, terms: ByClock
 ) -> None:
-    async with Lock(c, key, value=value) as held:
-        leader = await anext(Election(c, key, "a").observe())
+    async with Lock(c, key, value=value, **terms) as held:
+        leader = await anext(Election(c, key, "a", **terms).observe())
 
     assert leader == Leader(candidate, None, held.session)
 

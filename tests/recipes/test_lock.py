@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 
 from consul_onex import (
     BadRequestError,
+    CircuitOpenError,
     ConsulClient,
+    ConsulConnectionError,
     FencedError,
     InvalidKeyError,
     InvalidRequestError,
@@ -31,7 +34,10 @@ from consul_onex import (
 )
 from consul_onex.recipes import Held, Lock, SessionState
 from consul_onex.recipes.lock import LOCK_FLAG
-from tests.recipes.support import Bench, Clock, Timed, lost
+from consul_onex.testing import Clock as FakeClock
+from consul_onex.testing import FakeAgent
+from consul_onex.transport import Breaker, Limit
+from tests.recipes.support import Bench, ByClock, Clock, Timed, down, lost
 from tests.support.agents import HOST, Agent, clean_environment
 
 
@@ -49,9 +55,9 @@ async def sessions_of(c: ConsulClient, name: str) -> list[str]:
 
 
 async def test_a_lock_shows_its_holder_as_consuls_own_client_would(
-    c: ConsulClient, key: str
+    c: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    async with Lock(c, key, value="me", ttl=20) as held:
+    async with Lock(c, key, value="me", ttl=20, **terms) as held:
         pair = await read(c, key)
         session = await c.session.info(held.session)
 
@@ -63,7 +69,9 @@ async def test_a_lock_shows_its_holder_as_consuls_own_client_would(
     assert (session.ttl, session.lock_delay, session.node_checks) == (20, 20, [])
 
 
-async def test_one_at_a_time_holds_it(c: ConsulClient, other: ConsulClient, key: str) -> None:
+async def test_one_at_a_time_holds_it(
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
+) -> None:
     inside = 0
     most = 0
     tokens: list[int] = []
@@ -71,14 +79,14 @@ async def test_one_at_a_time_holds_it(c: ConsulClient, other: ConsulClient, key:
     async def work(client: ConsulClient) -> None:
         nonlocal inside, most
         for _ in range(3):
-            async with Lock(client, key) as held:
+            async with Lock(client, key, **terms) as held:
                 inside += 1
                 most = max(most, inside)
                 await client.kv.put(f"{key}/side", b"")
                 tokens.append(held.token)
                 inside -= 1
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(100):
         async with anyio.create_task_group() as tasks:
             for client in (c, other, c, other, c):
                 tasks.start_soon(work, client)
@@ -90,7 +98,7 @@ async def test_one_at_a_time_holds_it(c: ConsulClient, other: ConsulClient, key:
 
 @pytest.mark.parametrize("behavior", ["release", "delete"])
 async def test_tokens_rise_from_holder_to_holder_whatever_happens_to_the_key(
-    c: ConsulClient, key: str, behavior: str
+    agent: Agent, c: ConsulClient, key: str, behavior: str
 ) -> None:
     tokens: list[int] = []
     lock = Lock(c, key, behavior=behavior, name=key)
@@ -105,10 +113,10 @@ async def test_tokens_rise_from_holder_to_holder_whatever_happens_to_the_key(
 
 
 async def test_trying_gives_none_while_somebody_else_has_it(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    lock = Lock(other, key, name=key)
-    async with Lock(c, key) as held:
+    lock = Lock(other, key, name=key, **terms)
+    async with Lock(c, key, **terms) as held:
         async with lock.try_acquire() as second:
             during = await sessions_of(c, key)
         held.check()
@@ -121,11 +129,11 @@ async def test_trying_gives_none_while_somebody_else_has_it(
 
 
 async def test_waiting_too_long_is_an_error_and_the_block_does_not_run(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    async with Lock(c, key):
+    async with Lock(c, key, **terms):
         with pytest.raises(LockTimeoutError, match="not free within 0.1 s") as raised:
-            async with Lock(other, key, name=key).acquire(timeout=0.1):
+            async with Lock(other, key, name=key, **terms).acquire(timeout=0.1):
                 pytest.fail("it is held by somebody else")
 
     assert raised.value.key == key
@@ -133,49 +141,51 @@ async def test_waiting_too_long_is_an_error_and_the_block_does_not_run(
 
 
 async def test_it_waits_for_its_turn_and_has_no_session_until_then(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    got = anyio.Event()
-
     async def wait() -> None:
-        async with Lock(other, key, name=key):
-            times.append(anyio.current_time())
-            got.set()
+        async with Lock(other, key, name=key, **terms):
+            order.append("got")
 
-    times: list[float] = []
-    async with anyio.create_task_group() as tasks:
-        async with Lock(c, key):
-            tasks.start_soon(wait)
-            with anyio.move_on_after(0.3):
-                await got.wait()
-            assert times == []
-            assert await sessions_of(c, key) == []
-            left = anyio.current_time()
-        await got.wait()
+    order: list[str] = []
+    async with anyio.create_task_group() as tasks, Lock(c, key, **terms):
+        tasks.start_soon(wait)
+        await waits(other)
+        order.append("left")
+        assert await sessions_of(c, key) == []
 
-    assert times[0] - left < 0.5
+    assert order == ["left", "got"]
     assert await sessions_of(c, key) == []
 
 
-async def test_who_waits_gets_it_within_a_tenth_of_a_second(
-    c: ConsulClient, other: ConsulClient, key: str
+async def test_who_waits_gets_it_at_once(
+    c: ConsulClient,
+    other: ConsulClient,
+    key: str,
+    terms: ByClock,
+    now: Callable[[], float],
+    at_once: float,
 ) -> None:
     left: list[float] = []
     got: list[float] = []
 
     async def wait() -> None:
-        async with Lock(other, key).acquire(timeout=10):
-            got.append(anyio.current_time())
+        async with Lock(other, key, **terms).acquire(timeout=10):
+            got.append(now())
 
     for _ in range(5):
-        async with anyio.create_task_group() as tasks, Lock(c, key):
+        async with anyio.create_task_group() as tasks, Lock(c, key, **terms):
             tasks.start_soon(wait)
-            while not blocking(other):
-                await anyio.lowlevel.checkpoint()
-            left.append(anyio.current_time())
+            await waits(other)
+            left.append(now())
 
-    # The quickest: others use this machine too.
-    assert min(b - a for a, b in zip(left, got, strict=True)) < 0.1
+    assert max(b - a for a, b in zip(left, got, strict=True)) <= at_once
+
+
+async def waits(c: ConsulClient) -> None:
+    """Until a client waits for something to change."""
+    while not blocking(c):
+        await anyio.lowlevel.checkpoint()
 
 
 def blocking(c: ConsulClient) -> int:
@@ -187,10 +197,10 @@ def blocking(c: ConsulClient) -> int:
 
 
 async def test_a_key_keeps_its_value_and_what_is_written_to_it_meanwhile(
-    c: ConsulClient, key: str
+    c: ConsulClient, key: str, terms: ByClock
 ) -> None:
     await c.kv.put(key, b"state", flags=LOCK_FLAG)
-    async with Lock(c, key):
+    async with Lock(c, key, **terms):
         first = (await read(c, key)).value
         await c.kv.put(key, b"new state", flags=LOCK_FLAG)
     pair = await read(c, key)
@@ -199,8 +209,10 @@ async def test_a_key_keeps_its_value_and_what_is_written_to_it_meanwhile(
     assert (pair.value, pair.flags, pair.session) == (b"new state", LOCK_FLAG, None)
 
 
-async def test_a_value_may_be_said_when_the_lock_is_taken(c: ConsulClient, key: str) -> None:
-    lock = Lock(c, key, value=lambda: str(len(turns)))
+async def test_a_value_may_be_said_when_the_lock_is_taken(
+    c: ConsulClient, key: str, terms: ByClock
+) -> None:
+    lock = Lock(c, key, value=lambda: str(len(turns)), **terms)
     turns: list[str] = []
     for _ in range(2):
         async with lock:
@@ -210,10 +222,12 @@ async def test_a_value_may_be_said_when_the_lock_is_taken(c: ConsulClient, key: 
     assert (await read(c, key)).text() == "1"
 
 
-async def test_a_key_that_is_no_lock_is_left_alone(c: ConsulClient, key: str) -> None:
+async def test_a_key_that_is_no_lock_is_left_alone(
+    c: ConsulClient, key: str, terms: ByClock
+) -> None:
     await c.kv.put(key, b"data", flags=7)
 
-    for context in (Lock(c, key, name=key), Lock(c, key, name=key).try_acquire()):
+    for context in (Lock(c, key, name=key, **terms), Lock(c, key, name=key, **terms).try_acquire()):
         with pytest.raises(LockConflictError, match="no lock: its flags are 0x7") as raised:
             async with context:
                 pytest.fail("it is no lock")
@@ -230,14 +244,46 @@ async def test_a_key_that_no_url_can_name_is_refused(c: ConsulClient, name: str)
             pytest.fail("there is no such key")
 
 
-async def test_a_ttl_that_consul_refuses_is_an_error(c: ConsulClient, key: str) -> None:
+async def test_a_ttl_that_consul_refuses_is_an_error(
+    c: ConsulClient, key: str, terms: ByClock
+) -> None:
     with pytest.raises(BadRequestError, match="Session TTL"):
-        async with Lock(c, key, ttl=100_000):
+        async with Lock(c, key, ttl=100_000, **terms):
             pytest.fail("it has no session")
 
 
-async def test_one_task_cannot_wait_for_itself(c: ConsulClient, key: str) -> None:
-    lock = Lock(c, key)
+async def test_an_error_in_saying_the_value_is_raised_as_it_is_and_leaves_nothing(
+    c: ConsulClient, key: str, terms: ByClock
+) -> None:
+    def value() -> str:
+        raise LookupError("mine")
+
+    lock = Lock(c, key, value=value, name=key, **terms)
+    for context in (lock, lock.acquire(timeout=60), lock.try_acquire()):
+        with pytest.raises(LookupError, match="mine"):
+            async with context:
+                pytest.fail("it is not held")
+
+    assert await sessions_of(c, key) == []
+
+
+async def test_a_lock_that_was_lost_can_be_had_again(
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
+) -> None:
+    lock = Lock(c, key, name=key, **terms)
+    with pytest.raises(LockLostError):
+        async with lock as first:
+            await other.kv.release(key, first.session)
+            await anyio.sleep_forever()
+    async with lock as second:
+        second.check()
+
+    assert second.token > first.token
+    assert await sessions_of(c, key) == []
+
+
+async def test_one_task_cannot_wait_for_itself(c: ConsulClient, key: str, terms: ByClock) -> None:
+    lock = Lock(c, key, **terms)
     async with lock:
         with pytest.raises(InvalidRequestError, match="inside of this Lock already"):
             async with lock:
@@ -248,17 +294,17 @@ async def test_one_task_cannot_wait_for_itself(c: ConsulClient, key: str) -> Non
 
 
 async def test_the_holder_writes_and_a_deposed_one_does_not(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
     data = f"{key}/data"
     with pytest.raises(FencedError, match="nothing was written") as raised:
-        async with Lock(c, key) as first:
+        async with Lock(c, key, **terms) as first:
             result = await first.txn().kv.set(data, b"1").commit()
             fenced = first.txn().kv.set(data, b"old")
             # No lock-delay: the key is free at once, and so is the next one to lead.
             with anyio.CancelScope(shield=True):
                 await other.kv.release(key, first.session)
-                async with Lock(other, key) as second:
+                async with Lock(other, key, **terms) as second:
                     await second.txn().kv.set(data, b"2").commit()
                     await fenced.commit()
 
@@ -269,15 +315,28 @@ async def test_the_holder_writes_and_a_deposed_one_does_not(
 
 
 async def test_a_fenced_write_that_fails_for_another_reason_says_so(
-    c: ConsulClient, key: str
+    c: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    async with Lock(c, key) as held:
+    async with Lock(c, key, **terms) as held:
         with pytest.raises(TransactionError) as raised:
             await held.txn().kv.cas(f"{key}/data", b"1", 12345).commit()
         held.check()
 
     assert not isinstance(raised.value, FencedError)
     assert [error.index for error in raised.value.errors] == [1]
+
+
+async def test_a_fenced_write_that_the_token_may_not_make_is_no_loss(
+    b: ConsulClient, bench: Bench, timed: Timed
+) -> None:
+    said = {"Errors": [{"OpIndex": 0, "What": "Permission denied"}]}
+    async with Lock(b, "lock", **timed) as held:
+        refused = bench.failing("txn", httpx.Response(409, json=said))
+        with refused, pytest.raises(TransactionError) as raised:
+            await held.txn().kv.set("data", b"").commit()
+        held.check()
+
+    assert not isinstance(raised.value, FencedError)
 
 
 async def test_what_consul_refuses_as_fenced_is_a_loss(
@@ -315,14 +374,20 @@ async def test_a_lock_that_was_given_back_writes_nothing_and_sends_nothing(
 
 @pytest.mark.parametrize("how", ["destroy", "release", "delete", "take away"])
 async def test_the_block_is_cancelled_at_once_when_an_operator_ends_it(
-    c: ConsulClient, other: ConsulClient, key: str, how: str
+    c: ConsulClient,
+    other: ConsulClient,
+    key: str,
+    how: str,
+    terms: ByClock,
+    now: Callable[[], float],
+    at_once: float,
 ) -> None:
     took = 0.0
-    with anyio.fail_after(5), pytest.raises(LockLostError, match="does not hold it"):
-        async with Lock(c, key) as held:
-            while not blocking(c):
-                await anyio.lowlevel.checkpoint()
-            started = anyio.current_time()
+    with pytest.raises(LockLostError, match="does not hold it"):
+        # It is not the next renewal that tells.
+        async with Lock(c, key, ttl=60, **terms) as held:
+            await waits(c)
+            started = now()
             match how:
                 case "destroy":
                     await other.session.destroy(held.session)
@@ -336,9 +401,9 @@ async def test_the_block_is_cancelled_at_once_when_an_operator_ends_it(
             try:
                 await anyio.sleep_forever()
             finally:
-                took = anyio.current_time() - started
+                took = now() - started
 
-    assert took < 0.2
+    assert took <= at_once
 
 
 async def test_errors_of_consul_are_no_loss(
@@ -520,6 +585,22 @@ async def test_a_try_whose_answer_was_lost_has_won_when_the_key_says_so(
     assert (won.session, bench.count("create")) == (taken, 1)
 
 
+async def test_an_open_circuit_keeps_nobody_from_a_lock_and_nobody_in_it(
+    bench: Bench, timed: Timed
+) -> None:
+    async with ConsulClient(transport=bench, layers=[Breaker(1, 1e6), Limit()]) as b:
+        with bench.failing("/kv/", lost()), pytest.raises(ConsulConnectionError):
+            await b.kv.get("other")
+        async with Lock(b, "lock", **timed) as held:
+            held.check()
+            # What is written is not the lock's to decide.
+            with pytest.raises(CircuitOpenError):
+                await held.txn().kv.set("data", b"").commit()
+
+    assert "Session" not in bench.keys["lock"]
+    assert bench.sessions == {}
+
+
 @pytest.mark.parametrize("renewable", [True, False])
 async def test_a_contender_whose_session_ended_makes_another(
     b: ConsulClient, bench: Bench, clock: Clock, timed: Timed, renewable: bool
@@ -606,54 +687,118 @@ async def test_a_contender_that_is_cancelled_after_its_try_gives_back_what_it_ma
     assert bench.sessions == {}
 
 
+async def test_what_is_won_too_late_is_not_won(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    def late(method: str, path: str) -> None:
+        if "txn" in path and bench.count("txn") == 1:
+            clock.time += 14
+
+    bench.after = late
+    contender = Contender(Lock(b, "lock", ttl=15, **timed))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(contender.run)
+        await clock.advance(0)
+        await clock.advance(3)
+        won = contender.held
+        contender.let_go.set()
+
+    assert won is not None
+    assert won.session == bench.made[1]
+    assert bench.sessions == {}
+
+
+async def test_what_is_tried_for_and_won_too_late_is_none(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    def late(method: str, path: str) -> None:
+        clock.time += 14 * ("txn" in path)
+
+    bench.after = late
+    async with Lock(b, "lock", ttl=15, **timed).try_acquire() as held:
+        pass
+
+    assert held is None
+    assert bench.sessions == {}
+    assert "Session" not in bench.keys["lock"]
+
+
+@pytest.mark.parametrize("outage", [0.0, 3.0])
+async def test_what_could_not_be_given_back_is_given_back_by_the_next_who_wants_it(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed, outage: float
+) -> None:
+    lock = Lock(b, "lock", **timed)
+    first, contender = Contender(lock), Contender(lock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first.run)
+        await clock.advance(1)
+        bench.fault = lambda method, path: down()
+        first.let_go.set()
+        await clock.advance(5)
+    left = bench.keys["lock"]["Session"]
+
+    # The session is not over for Consul, which shows it as the holder.
+    until = clock.time + outage
+    bench.fault = lambda method, path: down() if method == "PUT" and clock.time < until else None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(contender.run)
+        await clock.advance(outage + 2)
+        won = contender.held
+        contender.let_go.set()
+
+    assert first.held is not None
+    assert won is not None
+    assert left == first.held.session
+    assert bench.sessions == {}
+
+
 # -- how it ends -----------------------------------------------------------------------------------
 
 
-async def free_at_once(c: ConsulClient, key: str) -> None:
-    with anyio.fail_after(2):
-        async with Lock(c, key).try_acquire() as held:
-            assert held is not None
+async def free_at_once(c: ConsulClient, key: str, terms: ByClock) -> None:
+    async with Lock(c, key, **terms).try_acquire() as held:
+        assert held is not None
     assert await sessions_of(c, key) == []
 
 
 async def test_an_error_of_the_block_goes_through_and_the_next_one_gets_it(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
     error = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as raised:
-        async with Lock(c, key, name=key):
+        async with Lock(c, key, name=key, **terms):
             raise error
 
     assert raised.value is error
-    await free_at_once(other, key)
+    await free_at_once(other, key, terms)
 
 
 async def test_a_cancellation_from_outside_stays_one_and_the_next_one_gets_it(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    started = anyio.current_time()
-    with anyio.move_on_after(0.2) as scope:
-        async with Lock(c, key, name=key):
+    with anyio.CancelScope() as scope:
+        async with Lock(c, key, name=key, **terms):
+            scope.cancel()
             await anyio.sleep_forever()
 
     assert scope.cancelled_caught
-    assert anyio.current_time() - started < 1
-    await free_at_once(other, key)
+    await free_at_once(other, key, terms)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_time_out_of_asyncio_stays_one_and_the_next_one_gets_it(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2), Lock(c, key, name=key):
+        async with asyncio.timeout(None) as timeout, Lock(c, key, name=key, **terms):
+            timeout.reschedule(0)
             await asyncio.sleep(60)
 
-    await free_at_once(other, key)
+    await free_at_once(other, key, terms)
 
 
 async def test_a_hundred_cycles_leave_no_session_no_task_and_no_query(
-    c: ConsulClient, key: str
+    agent: Agent, c: ConsulClient, key: str
 ) -> None:
     before = {task.id for task in anyio.get_running_tasks()}
     lock = Lock(c, key, name=key)
@@ -689,7 +834,7 @@ async def test_consuls_own_lock_does_not_get_what_is_held_here(
         command = consul_lock(agent, lock, "-try=500ms", "echo ran")
         theirs = await anyio.run_process(command, check=False, env=clean_environment())
         held.check()
-    command = consul_lock(agent, lock, "-try=5s", "echo ran")
+    command = consul_lock(agent, lock, "-try=60s", "echo ran")
     free = await anyio.run_process(command, check=False, env=clean_environment())
 
     assert (theirs.returncode, b"ran" in theirs.stdout) == (1, False)
@@ -702,7 +847,7 @@ async def test_what_consuls_own_lock_holds_is_not_got_here(
     lock = f"{key}/.lock"
     command = consul_lock(agent, lock, "echo running; sleep 30")
     order: list[str] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(100):
         async with await anyio.open_process(command, env=clean_environment()) as theirs:
             assert theirs.stdout is not None
             assert await theirs.stdout.receive() == b"running\n"
@@ -715,8 +860,7 @@ async def test_what_consuls_own_lock_holds_is_not_got_here(
                         order.append("ours")
 
                 tasks.start_soon(wait)
-                while not blocking(c):
-                    await anyio.lowlevel.checkpoint()
+                await waits(c)
                 order.append("theirs ends")
                 # It takes its child with it, and lets go.
                 theirs.terminate()
@@ -735,3 +879,50 @@ async def test_what_is_held_says_how_it_is(b: ConsulClient, timed: Timed) -> Non
         shown = repr(held)
 
     assert shown == f"<Held 'lock' token={held.token} held left=13.5>"
+
+
+# -- cancelled anywhere ----------------------------------------------------------------------------
+
+
+class Distant(httpx.AsyncBaseTransport):
+    """An agent whose answers take a moment, in which one may be cancelled."""
+
+    def __init__(self, agent: FakeAgent) -> None:
+        self._agent = agent
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._agent.handle_async_request(request)
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        return response
+
+
+async def test_a_cancellation_at_any_step_leaves_neither_a_session_nor_a_closed_lock() -> None:
+    agent = FakeAgent(clock=FakeClock(automatic=True))
+    ended = False
+
+    async def hold(c: ConsulClient, scope: anyio.CancelScope) -> None:
+        nonlocal ended
+        with scope:
+            async with Lock(c, "lock", now=agent.clock.time, sleep=agent.clock.sleep):
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+            ended = True
+
+    async with ConsulClient(transport=Distant(agent)) as c:
+        steps = 0
+        while not ended:
+            scope = anyio.CancelScope()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hold, c, scope)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+            pair = await c.kv.get("lock")
+            assert await c.session.list() == []
+            assert pair is None or pair.session is None
+            async with Lock(c, "lock").try_acquire() as free:
+                assert free is not None
+            steps += 1
+
+    assert steps > 10

@@ -22,7 +22,8 @@ from consul_onex import (
 )
 from consul_onex.recipes import Semaphore
 from consul_onex.recipes.semaphore import SEMAPHORE_FLAG
-from tests.recipes.test_lock import blocking, consul_lock, sessions_of
+from tests.recipes.support import ByClock
+from tests.recipes.test_lock import consul_lock, sessions_of, waits
 from tests.support.agents import Agent, clean_environment
 
 
@@ -31,8 +32,10 @@ async def listed(c: ConsulClient, prefix: str) -> object:
     return None if pair is None else pair.json()
 
 
-async def test_it_is_laid_out_as_consuls_own_client_does(c: ConsulClient, key: str) -> None:
-    async with Semaphore(c, f"{key}/", 3) as held:
+async def test_it_is_laid_out_as_consuls_own_client_does(
+    c: ConsulClient, key: str, terms: ByClock
+) -> None:
+    async with Semaphore(c, f"{key}/", 3, **terms) as held:
         pairs = {pair.key: pair for pair in await c.kv.list(key)}
         session = await c.session.info(held.session)
 
@@ -51,14 +54,16 @@ async def test_it_is_laid_out_as_consuls_own_client_does(c: ConsulClient, key: s
     assert await listed(c, key) == {"Limit": 3, "Holders": {}}
 
 
-async def test_so_many_hold_it_and_no_more(c: ConsulClient, other: ConsulClient, key: str) -> None:
+async def test_so_many_hold_it_and_no_more(
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
+) -> None:
     inside = most = 0
     full = anyio.Event()
 
     async def work(client: ConsulClient) -> None:
         nonlocal inside, most
         for _ in range(3):
-            async with Semaphore(client, key, 2, name=key):
+            async with Semaphore(client, key, 2, name=key, **terms):
                 inside += 1
                 most = max(most, inside)
                 if inside == 2:
@@ -67,7 +72,7 @@ async def test_so_many_hold_it_and_no_more(c: ConsulClient, other: ConsulClient,
                 await client.kv.put(f"{key}-side", b"")
                 inside -= 1
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(100):
         async with anyio.create_task_group() as tasks:
             for client in (c, other, c, other, c):
                 tasks.start_soon(work, client)
@@ -78,10 +83,10 @@ async def test_so_many_hold_it_and_no_more(c: ConsulClient, other: ConsulClient,
 
 
 async def test_who_finds_it_full_waits_or_is_told(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
-    second = Semaphore(other, key, 1, name=key)
-    async with Semaphore(c, key, 1) as held:
+    second = Semaphore(other, key, 1, name=key, **terms)
+    async with Semaphore(c, key, 1, **terms) as held:
         async with second.try_acquire() as tried:
             pass
         with pytest.raises(LockTimeoutError, match="a place in the semaphore") as raised:
@@ -98,12 +103,11 @@ async def test_who_finds_it_full_waits_or_is_told(
 
 @pytest.mark.parametrize("how", ["destroy", "delete", "unlist", "break"])
 async def test_the_block_is_cancelled_when_its_place_is_gone(
-    c: ConsulClient, other: ConsulClient, key: str, how: str
+    c: ConsulClient, other: ConsulClient, key: str, how: str, terms: ByClock
 ) -> None:
-    with anyio.fail_after(10), pytest.raises(LockLostError):
-        async with Semaphore(c, key, 2) as held:
-            while not blocking(c):
-                await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(100), pytest.raises(LockLostError):
+        async with Semaphore(c, key, 2, **terms) as held:
+            await waits(c)
             match how:
                 case "destroy":
                     await other.session.destroy(held.session)
@@ -120,10 +124,10 @@ async def test_the_block_is_cancelled_when_its_place_is_gone(
 
 
 async def test_who_lost_its_place_writes_nothing(
-    c: ConsulClient, other: ConsulClient, key: str
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
 ) -> None:
     with pytest.raises(FencedError):
-        async with Semaphore(c, key, 2) as held:
+        async with Semaphore(c, key, 2, **terms) as held:
             await held.txn().kv.set(f"{key}-data", b"1").commit()
             with anyio.CancelScope(shield=True):
                 await other.session.destroy(held.session)
@@ -134,11 +138,11 @@ async def test_who_lost_its_place_writes_nothing(
     assert pair.value == b"1"
 
 
-async def test_a_dead_holder_has_no_place(c: ConsulClient, key: str) -> None:
+async def test_a_dead_holder_has_no_place(c: ConsulClient, key: str, terms: ByClock) -> None:
     dead = json.dumps({"Limit": 1, "Holders": {"1e9c36cc-4d5c-4b0f-8a55-5f0b0f6d1d11": True}})
     await c.kv.put(f"{key}/.lock", dead, flags=SEMAPHORE_FLAG)
 
-    async with Semaphore(c, key, 1) as held:
+    async with Semaphore(c, key, 1, **terms) as held:
         now = await listed(c, key)
 
     assert now == {"Limit": 1, "Holders": {held.session: True}}
@@ -157,22 +161,22 @@ async def test_a_dead_holder_has_no_place(c: ConsulClient, key: str) -> None:
     ],
 )
 async def test_keys_that_are_another_thing_are_left_alone(
-    c: ConsulClient, key: str, value: str, flags: int, why: str
+    c: ConsulClient, key: str, value: str, flags: int, why: str, terms: ByClock
 ) -> None:
     await c.kv.put(f"{key}/.lock", value, flags=flags)
 
     with pytest.raises(LockConflictError, match=why) as raised:
-        async with Semaphore(c, key, 3, name=key):
+        async with Semaphore(c, key, 3, name=key, **terms):
             pytest.fail("it is another thing")
 
     assert raised.value.key == f"{key}/.lock"
     assert await sessions_of(c, key) == []
 
 
-async def test_an_empty_list_of_holders_has_none(c: ConsulClient, key: str) -> None:
+async def test_an_empty_list_of_holders_has_none(c: ConsulClient, key: str, terms: ByClock) -> None:
     await c.kv.put(f"{key}/.lock", b"", flags=SEMAPHORE_FLAG)
 
-    async with Semaphore(c, key, 1) as held:
+    async with Semaphore(c, key, 1, **terms) as held:
         held.check()
 
 
@@ -187,22 +191,22 @@ def test_a_semaphore_says_what_it_is() -> None:
 
 
 async def test_a_try_whose_answer_was_lost_is_found_among_the_holders(
-    c: ConsulClient, key: str
+    c: ConsulClient, key: str, terms: ByClock
 ) -> None:
     # The first try is carried out twice: as who never heard of the first.
-    semaphore = Semaphore(c, key, 1)
+    semaphore = Semaphore(c, key, 1, **terms)
     contest = semaphore._contest
     session = await contest._keeper.create()
     seen = await contest._rules.read(c)
-    first = await contest._rules.take(c, seen, session)
+    first = await contest._rules.take(c, seen, session.id)
     seen = await contest._rules.read(c)
 
     assert contest._rules.is_free(seen, session.id)
     assert not contest._rules.is_free(seen, None)
-    again = await contest._rules.take(c, seen, session)
+    again = await contest._rules.take(c, seen, session.id)
     await session.end(lambda: contest._rules.give_back(c, session.id))
 
-    assert again.token >= first.token
+    assert again.modify_index >= first.modify_index
     assert await listed(c, key) == {"Limit": 1, "Holders": {}}
 
 
@@ -210,7 +214,7 @@ async def test_holders_here_and_of_consuls_own_count_together(
     agent: Agent, c: ConsulClient, key: str
 ) -> None:
     command = consul_lock(agent, f"{key}/.lock", "-n=2", "echo running; sleep 30")
-    with anyio.fail_after(20):
+    with anyio.fail_after(100):
         async with await anyio.open_process(command, env=clean_environment()) as theirs:
             assert theirs.stdout is not None
             assert await theirs.stdout.receive() == b"running\n"

@@ -26,8 +26,8 @@ from consul_onex import (
 )
 from consul_onex.recipes import KeptSession, SessionKeeper, SessionState
 from consul_onex.recipes.session import boot_time, within
-from consul_onex.transport import Breaker, Deadline, Layer, Limit
-from tests.recipes.support import Bench, Clock, Timed, down, lost
+from consul_onex.transport import Breaker, Deadline, Layer, Limit, Retry
+from tests.recipes.support import Bench, ByClock, Clock, Timed, down, lost
 from tests.support.agents import Agent
 
 # -- renewals --------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ async def test_no_error_is_a_loss_before_the_deadline_and_every_one_is_after_it(
     went_on = False
     with (
         pytest.raises(SessionLostError, match="not renewed in time") as raised,
-        anyio.fail_after(60),
+        anyio.fail_after(100),
     ):
         async with SessionKeeper(b, ttl=15, **timed) as session:
             with bench.failing("renew", fault):
@@ -266,6 +266,35 @@ async def test_it_is_renewed_while_the_circuit_is_open_and_every_place_is_taken(
     assert bench.sessions == {}
 
 
+async def test_no_pause_between_retries_holds_a_renewal_up(
+    bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    async with (
+        ConsulClient(transport=bench, layers=[Retry(attempts=9, initial=60, jitter=0)]) as b,
+        SessionKeeper(b, ttl=15, **timed) as session,
+    ):
+        with bench.failing("renew", httpx.Response(500, text="No cluster leader")):
+            await clock.advance(5 + 2)
+            tried = bench.count("renew")
+        await clock.advance(0.25)
+
+        # Four times a second, until it succeeds.
+        assert tried == 9
+        assert session.state is SessionState.HELD
+
+
+async def test_what_a_restarted_server_says_is_looked_into_past_an_open_circuit(
+    bench: Bench, timed: Timed
+) -> None:
+    async with ConsulClient(transport=bench, layers=[Breaker()]) as b:
+        session = await SessionKeeper(b, ttl=15, **timed).create()
+        b.circuits["consul.default"].isolate()
+        bench.end(session.id)
+
+        with pytest.raises(SessionLostError, match="Consul has ended it"):
+            await session.renew()
+
+
 # -- clocks ----------------------------------------------------------------------------------------
 
 
@@ -378,6 +407,33 @@ async def test_a_cancellation_from_outside_stays_one(
     assert bench.sessions == {}
 
 
+async def test_what_the_block_raises_while_it_is_cancelled_from_outside_goes_through(
+    b: ConsulClient, bench: Bench, timed: Timed
+) -> None:
+    with pytest.raises(ValueError, match="mine"), anyio.CancelScope() as scope:
+        async with SessionKeeper(b, **timed):
+            scope.cancel()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise ValueError("mine")
+
+    assert bench.sessions == {}
+
+
+async def test_a_cancellation_from_outside_goes_before_a_loss_at_the_same_moment(
+    b: ConsulClient, bench: Bench, timed: Timed
+) -> None:
+    with anyio.CancelScope() as scope:
+        async with SessionKeeper(b, **timed) as session:
+            session.lose("of a test")
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert scope.cancelled_caught
+    assert bench.sessions == {}
+
+
 async def test_a_cancellation_from_outside_does_not_wait_for_a_consul_that_hangs(
     b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
 ) -> None:
@@ -405,6 +461,23 @@ async def test_what_cannot_be_given_back_is_left_to_the_ttl(
         bench.fault = lambda method, path: httpx.Response(403) if "destroy" in path else None
 
     assert list(bench.sessions) == [session.id]
+
+
+async def test_giving_back_is_tried_again_while_there_is_no_leader(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    until = clock.time + 0.5
+
+    def election(method: str, path: str) -> httpx.Response | None:
+        away = "destroy" in path and clock.time < until
+        return httpx.Response(500, text="No cluster leader") if away else None
+
+    async with anyio.create_task_group() as tasks, SessionKeeper(b, **timed) as session:
+        bench.fault = election
+        tasks.start_soon(clock.advance, 1)
+
+    assert bench.sessions == {}
+    assert session.ended
 
 
 async def test_two_tasks_may_enter_one_keeper_and_each_has_a_session(
@@ -481,6 +554,36 @@ async def test_a_session_whose_answer_was_lost_is_found_by_its_name(
 
     assert made == ["other", session.id]
     assert list(bench.sessions) == ["other"]
+
+
+async def test_a_session_whose_answer_was_garbled_is_found_by_its_name(
+    b: ConsulClient, bench: Bench, timed: Timed
+) -> None:
+    bench.garble = "create"
+    async with SessionKeeper(b, **timed) as session:
+        assert list(bench.sessions) == [session.id]
+
+    assert bench.sessions == {}
+
+
+async def test_a_session_that_is_looked_for_is_not_left_behind_when_that_is_cancelled(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
+) -> None:
+    bench.after = lambda method, path: lost() if "create" in path else None
+    async with anyio.create_task_group() as tasks:
+
+        async def keep() -> None:
+            async with SessionKeeper(b, **timed):
+                pytest.fail("it is cancelled before")
+
+        with bench.failing("list", anyio.Event()):
+            tasks.start_soon(keep)
+            await anyio.wait_all_tasks_blocked()
+            made = len(bench.sessions)
+        tasks.cancel_scope.cancel()
+
+    assert made == 1
+    assert bench.sessions == {}
 
 
 async def test_one_that_was_never_made_is_an_error(
@@ -560,6 +663,14 @@ async def test_work_within_its_time_returns_and_its_errors_come_as_they_are(cloc
         await within(1, clock.sleep, fail)
 
 
+async def test_any_error_of_what_is_done_within_a_time_comes_as_it_is(clock: Clock) -> None:
+    async def fail() -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await within(1, clock.sleep, fail)
+
+
 # -- on a real agent -------------------------------------------------------------------------------
 
 
@@ -573,11 +684,11 @@ async def leave(_: KeptSession) -> None:
 
 @pytest.mark.parametrize("body", [leave, wrong])
 async def test_a_session_has_no_checks_and_is_gone_afterwards(
-    c: ConsulClient, body: Callable[[KeptSession], Awaitable[None]]
+    c: ConsulClient, body: Callable[[KeptSession], Awaitable[None]], terms: ByClock
 ) -> None:
     made = None
     try:
-        async with SessionKeeper(c, name="job", ttl=3, behavior="delete") as session:
+        async with SessionKeeper(c, name="job", ttl=3, behavior="delete", **terms) as session:
             made = await c.session.info(session.id)
             await session.renew()
             await body(session)
@@ -591,9 +702,9 @@ async def test_a_session_has_no_checks_and_is_gone_afterwards(
 
 
 async def test_a_session_that_somebody_destroyed_is_lost_with_its_next_renewal(
-    c: ConsulClient,
+    c: ConsulClient, terms: ByClock
 ) -> None:
-    session = await SessionKeeper(c).create()
+    session = await SessionKeeper(c, **terms).create()
     await session.refresh()
     await c.session.destroy(session.id)
 

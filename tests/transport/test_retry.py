@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -246,10 +247,17 @@ async def test_an_answer_is_an_answer_whatever_it_says(status: int) -> None:
 
 
 @pytest.mark.parametrize("failure", [REFUSED, LOST, NO_LEADER])
-async def test_a_blocking_query_is_never_sent_again(failure: Step) -> None:
-    call = Call("kv.get", wait=60.0)
-
-    assert await attempts(retrying(Script(failure), Clock()), call) == 1
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call("kv.get", wait=60.0),
+        Call("kv.get", paced=True),
+        Call("session.renew", Safety.IDEMPOTENT, control=True),
+    ],
+    ids=["blocking", "paced", "control"],
+)
+async def test_what_has_its_own_pace_is_never_sent_again(failure: Step, call: Call) -> None:
+    assert await attempts(retrying(Script(failure), Clock()), replace(call)) == 1
 
 
 @pytest.mark.parametrize("failure", [REFUSED, LOST, NO_LEADER])
