@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from consul_onex import (
     BadRequestError,
@@ -27,7 +29,7 @@ from consul_onex import (
     ServiceRegistration,
     UnknownCheckError,
 )
-from consul_onex.models import AgentHealth
+from consul_onex.models import ACLLink, ACLPolicy, ACLToken, AgentHealth, HealthCheck
 from consul_onex.recipes import Health, Registration, RegistrationState
 from consul_onex.testing import Clock, FakeAgent
 from consul_onex.transport import Breaker, Deadline, Layer, Limit
@@ -93,6 +95,8 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         agent: Agent = request.getfixturevalue("agent")
         async with ConsulClient(agent.url) as c, ConsulClient(agent.url) as other:
             yield Place(c, other)
+        # Others share this agent.
+        assert '"web"' not in agent.request("GET", "/v1/agent/services").body.decode()
     else:
         clock = Clock()
         fake = FakeAgent(clock=clock)
@@ -307,6 +311,56 @@ async def test_leaving_takes_no_longer_than_a_few_seconds_when_consul_hangs(
 
     assert took < 20
     assert registration.state is State.ENDED
+
+
+@pytest.fixture
+async def token(acl_agent: Agent) -> AsyncIterator[SecretStr]:
+    """One that may write the service `web`, and nothing else."""
+    async with ConsulClient(acl_agent.url, token=acl_agent.token) as c:
+        rules = 'service "web" { policy = "write" }'
+        policy = await c.acl.policy.create(ACLPolicy(name=uuid4().hex, rules=rules))
+        links = [ACLLink(id=policy.id)]
+        made = await c.acl.token.create(ACLToken(policies=links, local=True))
+        assert made.secret_id is not None
+        yield made.secret_id
+        await c.acl.token.delete(made.accessor_id)
+        await c.acl.policy.delete(policy.id)
+
+
+async def test_it_needs_the_right_to_write_the_service_and_no_other(
+    acl_agent: Agent, token: SecretStr
+) -> None:
+    def health() -> None:
+        raise LookupError(token.get_secret_value())
+
+    run = Check.http("http://127.0.0.1:1/", interval=3600, id="run", status="passing")
+    service = web(checks=[run])
+    async with ConsulClient(acl_agent.url, token=token) as c:
+        async with Registration(c, service, every=0.1, drain=0.1, health=health):
+            checks = {one.check_id: one.output for one in await service_checks(c)}
+            await c.agent.register(web(port=9999))
+
+            async def is_repaired() -> bool:
+                found = await c.agent.service("web")
+                return found is not None and found.port == 8080
+
+            await until(is_repaired)
+        gone = await c.agent.service("web")
+
+    assert checks == {"service:web:1": "LookupError: (hidden)", "run": ""}
+    assert gone is None
+
+
+async def service_checks(c: ConsulClient) -> list[HealthCheck]:
+    health = await c.agent.health("web")
+    assert health is not None
+    return [one for one in health.checks if one.service_id]
+
+
+async def test_without_that_right_entering_is_refused(acl_agent: Agent) -> None:
+    with pytest.raises(PermissionDeniedError):
+        async with ConsulClient(acl_agent.url) as c, Registration(c, web()):
+            pytest.fail("it was refused")
 
 
 # -- the fake agent, and its clock -----------------------------------------------------------------
@@ -935,10 +989,3 @@ async def test_all_is_asked_for_where_the_definition_says_it_belongs() -> None:
     assert len(about) >= 5
     assert all(url.params["ns"] == "team" for url in about)
     assert all(url.params["partition"] == "west" for url in about)
-
-
-@pytest.fixture(autouse=True)
-def no_traces(agent: Agent) -> Iterator[None]:
-    """What a test leaves at the shared agent would be the next one's trouble."""
-    yield
-    assert '"web"' not in agent.request("GET", "/v1/agent/services").body.decode()
