@@ -531,21 +531,37 @@ async def test_an_agent_that_was_wiped_has_it_back_with_the_next_heartbeat(
     assert registration.error is None
 
 
+@pytest.mark.parametrize("dice", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("service", [web(), web(check=None)], ids=["told", "bare"])
-async def test_an_edit_is_seen_within_the_period(
-    f: ConsulClient, clock: Clock, kept: Kept, service: ServiceRegistration
+async def test_an_edit_is_repaired_within_the_period(
+    f: ConsulClient, clock: Clock, kept: Kept, service: ServiceRegistration, dice: float
 ) -> None:
     ports: list[int] = []
-    async with kept(service, every=30):
+    async with kept(service, every=30, dice=lambda: dice):
         await clock.advance(1)
         await f.agent.register(ServiceRegistration(name="web", port=9999))
-        for pause in (28.99, 0.01):
+        for pause in (1, 28):
             await clock.advance(pause)
             found = await f.agent.service("web")
             assert found is not None
             ports.append(found.port)
 
     assert ports == [9999, 8080]
+
+
+async def test_what_happened_during_a_failure_is_seen_after_it(
+    f: ConsulClient, fake: FakeAgent, clock: Clock, kept: Kept
+) -> None:
+    async with kept():
+        await f.agent.register(ServiceRegistration(name="web", port=9999))
+        fake.refuse(path=BEAT)
+        await clock.advance(6)
+        fake.recover()
+        await clock.advance(1)
+        found = await f.agent.service("web")
+
+    assert found is not None
+    assert found.port == 8080
 
 
 async def test_nothing_is_written_but_heartbeats_while_nothing_changes(
