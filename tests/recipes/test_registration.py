@@ -1,5 +1,8 @@
 """A service that stays registered: what is told, when, and what is done when things go wrong."""
 
+# What a block that may be cancelled binds is bound.
+# pyright: reportPossiblyUnboundVariable=false
+
 from __future__ import annotations
 
 import logging
