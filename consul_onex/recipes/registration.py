@@ -39,6 +39,9 @@ _STATUSES: Final = ("passing", "warning", "critical")
 # What is on its way, taking it out of service and deregistering it may take so long, each.
 _GIVE_BACK: Final = 2.0
 
+# So long may telling and repairing take, where no ttl says how long.
+_PATIENCE: Final = 10.0
+
 # By this a later run knows that it was not an operator who took the service out.
 _DRAINING: Final = "it is about to be deregistered"
 
@@ -135,7 +138,10 @@ class Registration:
         self._wait = wait
         self._every = every
         self._drain = drain
-        self._period = min([every, *(ttl / 3 for _, ttl in checks if ttl is not None)])
+        thirds = [ttl / 3 for _, ttl in checks if ttl is not None]
+        self._period = min([every, *thirds])
+        # However often it is looked at, an agent that is busy must have time to answer.
+        self._patience = min([_PATIENCE, *thirds])
         self._now = now
         self._sleep = sleep
         self._dice = dice
@@ -253,13 +259,13 @@ class Registration:
 
     async def _tried(self, status: str, note: str) -> bool:
         """Try, and whether to try again soon."""
-        error: ConsulError | None = ConsulTimeoutError(f"no answer within {self._period:g} s")
+        error: ConsulError | None = ConsulTimeoutError(f"no answer within {self._patience:g} s")
         async with self._trying:
             # What is on its way is not cut off: it may arrive all the same, and undo what leaving
             # does. So leaving waits for it.
             with anyio.CancelScope(shield=True) as self._try_scope:
                 try:
-                    await within(self._period, self._sleep, lambda: self._assure(status, note))
+                    await within(self._patience, self._sleep, lambda: self._assure(status, note))
                     error = None
                 except ConsulError as raised:
                     error = raised
@@ -290,9 +296,9 @@ class Registration:
     async def _examined(self) -> tuple[str, str]:
         """How the service is, and a note."""
         try:
-            return await within(self._period, self._sleep, self._asked)
+            return await within(self._patience, self._sleep, self._asked)
         except TimeoutError:
-            return "critical", f"its health was not known within {self._period:g} s"
+            return "critical", f"its health was not known within {self._patience:g} s"
 
     async def _asked(self) -> tuple[str, str]:
         try:

@@ -1,19 +1,24 @@
 """A service that stays registered: what is told, when, and what is done when things go wrong."""
 
+# What a block that may be cancelled binds is bound.
+# pyright: reportPossiblyUnboundVariable=false
+
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from consul_onex import (
     BadRequestError,
@@ -27,7 +32,7 @@ from consul_onex import (
     ServiceRegistration,
     UnknownCheckError,
 )
-from consul_onex.models import AgentHealth
+from consul_onex.models import ACLLink, ACLPolicy, ACLToken, AgentHealth, HealthCheck
 from consul_onex.recipes import Health, Registration, RegistrationState
 from consul_onex.testing import Clock, FakeAgent
 from consul_onex.transport import Breaker, Deadline, Layer, Limit
@@ -93,6 +98,8 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         agent: Agent = request.getfixturevalue("agent")
         async with ConsulClient(agent.url) as c, ConsulClient(agent.url) as other:
             yield Place(c, other)
+        # Others share this agent.
+        assert '"web"' not in agent.request("GET", "/v1/agent/services").body.decode()
     else:
         clock = Clock()
         fake = FakeAgent(clock=clock)
@@ -309,6 +316,56 @@ async def test_leaving_takes_no_longer_than_a_few_seconds_when_consul_hangs(
     assert registration.state is State.ENDED
 
 
+@pytest.fixture
+async def token(acl_agent: Agent) -> AsyncIterator[SecretStr]:
+    """One that may write the service `web`, and nothing else."""
+    async with ConsulClient(acl_agent.url, token=acl_agent.token) as c:
+        rules = 'service "web" { policy = "write" }'
+        policy = await c.acl.policy.create(ACLPolicy(name=uuid4().hex, rules=rules))
+        links = [ACLLink(id=policy.id)]
+        made = await c.acl.token.create(ACLToken(policies=links, local=True))
+        assert made.secret_id is not None
+        yield made.secret_id
+        await c.acl.token.delete(made.accessor_id)
+        await c.acl.policy.delete(policy.id)
+
+
+async def test_it_needs_the_right_to_write_the_service_and_no_other(
+    acl_agent: Agent, token: SecretStr
+) -> None:
+    def health() -> None:
+        raise LookupError(token.get_secret_value())
+
+    run = Check.http("http://127.0.0.1:1/", interval=3600, id="run", status="passing")
+    service = web(checks=[run])
+    async with ConsulClient(acl_agent.url, token=token) as c:
+        async with Registration(c, service, every=0.1, drain=0.1, health=health):
+            checks = {one.check_id: one.output for one in await service_checks(c)}
+            await c.agent.register(web(port=9999))
+
+            async def is_repaired() -> bool:
+                found = await c.agent.service("web")
+                return found is not None and found.port == 8080
+
+            await until(is_repaired)
+        gone = await c.agent.service("web")
+
+    assert checks == {"service:web:1": "LookupError: (hidden)", "run": ""}
+    assert gone is None
+
+
+async def service_checks(c: ConsulClient) -> list[HealthCheck]:
+    health = await c.agent.health("web")
+    assert health is not None
+    return [one for one in health.checks if one.service_id]
+
+
+async def test_without_that_right_entering_is_refused(acl_agent: Agent) -> None:
+    with pytest.raises(PermissionDeniedError):
+        async with ConsulClient(acl_agent.url) as c, Registration(c, web()):
+            pytest.fail("it was refused")
+
+
 # -- the fake agent, and its clock -----------------------------------------------------------------
 
 
@@ -477,21 +534,37 @@ async def test_an_agent_that_was_wiped_has_it_back_with_the_next_heartbeat(
     assert registration.error is None
 
 
+@pytest.mark.parametrize("dice", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("service", [web(), web(check=None)], ids=["told", "bare"])
-async def test_an_edit_is_seen_within_the_period(
-    f: ConsulClient, clock: Clock, kept: Kept, service: ServiceRegistration
+async def test_an_edit_is_repaired_within_the_period(
+    f: ConsulClient, clock: Clock, kept: Kept, service: ServiceRegistration, dice: float
 ) -> None:
     ports: list[int] = []
-    async with kept(service, every=30):
+    async with kept(service, every=30, dice=lambda: dice):
         await clock.advance(1)
         await f.agent.register(ServiceRegistration(name="web", port=9999))
-        for pause in (28.99, 0.01):
+        for pause in (1, 28):
             await clock.advance(pause)
             found = await f.agent.service("web")
             assert found is not None
             ports.append(found.port)
 
     assert ports == [9999, 8080]
+
+
+async def test_what_happened_during_a_failure_is_seen_after_it(
+    f: ConsulClient, fake: FakeAgent, clock: Clock, kept: Kept
+) -> None:
+    async with kept():
+        await f.agent.register(ServiceRegistration(name="web", port=9999))
+        fake.refuse(path=BEAT)
+        await clock.advance(6)
+        fake.recover()
+        await clock.advance(1)
+        found = await f.agent.service("web")
+
+    assert found is not None
+    assert found.port == 8080
 
 
 async def test_nothing_is_written_but_heartbeats_while_nothing_changes(
@@ -935,10 +1008,3 @@ async def test_all_is_asked_for_where_the_definition_says_it_belongs() -> None:
     assert len(about) >= 5
     assert all(url.params["ns"] == "team" for url in about)
     assert all(url.params["partition"] == "west" for url in about)
-
-
-@pytest.fixture(autouse=True)
-def no_traces(agent: Agent) -> Iterator[None]:
-    """What a test leaves at the shared agent would be the next one's trouble."""
-    yield
-    assert '"web"' not in agent.request("GET", "/v1/agent/services").body.decode()
