@@ -378,7 +378,7 @@ class ACL:
         self._state.next()
         if seconds:
             accessor = row["AccessorID"]
-            self._server.timers.after(seconds, lambda: self._expire(accessor))
+            self._server.timers.after(seconds, lambda: self._end(accessor))
         return Answer.json(self._token_row(self._put_token(row)))
 
     def _token_of(self, sent: Row) -> tuple[Row, float]:
@@ -513,14 +513,14 @@ class ACL:
         if known is not None and known["SecretID"] == asked.token:
             said = "Deletion of the request's authorization token is not permitted"
             raise RefusedError(500, said)
-        if known is not None:
-            self._state.next()
-            self._expire(accessor)
+        self._end(accessor)
         return Answer.json(True)
 
-    def _expire(self, accessor: str) -> None:
-        self._state.tokens.delete(key_of(accessor))
-        self._state.touch("acl-tokens")
+    def _end(self, accessor: str) -> None:
+        if self._state.tokens.get(key_of(accessor)) is not None:
+            self._state.next()
+            self._state.tokens.delete(key_of(accessor))
+            self._state.touch("acl-tokens")
 
     # -- dates ----------------------------------------------------------------------------------
 
