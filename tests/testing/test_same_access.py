@@ -308,6 +308,7 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
         ),
         put(f"/v1/acl/token/{UNKNOWN}", {}),
         put("/v1/acl/token/odd", {}),
+        put("/v1/acl/token/", {}),
         as_(SECRETS["part"], Ask("DELETE", f"/v1/acl/token/{SECRETS['part']}"))[0],
         *as_(SECRETS["part"], *get(f"/v1/acl/token/{ANONYMOUS}")),
         put(f"/v1/acl/token/{SECRETS['part']}/clone", {"Description": "copy"}),
