@@ -16,17 +16,16 @@ from .agent import FakeAgent
 
 __all__ = ["main"]
 
-_MISSING = "This needs uvicorn: pip install 'consul-onex[testing]'\n"
+_MISSING = "This needs uvicorn: pip install 'consul-onex[testing]'"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; the status that the process ends with."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM."""
     given = _parser().parse_args(arguments)
     try:
         import uvicorn  # noqa: PLC0415 - who has none is told so
     except ModuleNotFoundError:
-        sys.stderr.write(_MISSING)
-        return 2
+        sys.exit(_MISSING)
     # Nobody will look at what came in.
     agent = FakeAgent(datacenter=given.datacenter, acl=given.acl, record=False)
     config = uvicorn.Config(
@@ -39,17 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listener = _listen(given.host, given.port)
     except OSError as error:
-        sys.stderr.write(f"Cannot listen on {given.host} port {given.port}: {error.strerror}\n")
-        return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with listener:
-            sys.stdout.write(f"A fake Consul agent is at http://{_address(listener)}\n")
-            sys.stdout.flush()
-            uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    return 0
+        sys.exit(f"Cannot listen on {given.host} port {given.port}: {error.strerror}")
+    server = uvicorn.Server(config)
+
+    def end(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    # uvicorn takes these over, and hands them on when it has ended.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    with listener:
+        sys.stdout.write(f"A fake Consul agent is at http://{_address(listener)}\n")
+        sys.stdout.flush()
+        server.run(sockets=[listener])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,4 +83,4 @@ def _address(listener: socket.socket) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

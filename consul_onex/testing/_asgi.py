@@ -90,9 +90,8 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _watch(receive: Receive, work: anyio.CancelScope) -> None:
-    """Wait until the client is gone, and end the work for it."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Wait until the client is gone, of which alone is still to be heard, and end the work."""
+    await receive()
     work.cancel()
 
 

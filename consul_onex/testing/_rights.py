@@ -122,7 +122,7 @@ def _items(text: str) -> Iterable[tuple[str, Any]]:
 def _rules(kind: str, value: Any) -> Iterator[Rule]:
     resource = kind.removesuffix("_prefix")
     if resource in _WHOLE:
-        if value not in {"read", "write", "deny"}:
+        if value not in ("read", "write", "deny"):
             raise GoError(f"Invalid {kind} policy: {quoted(str(value))}")
         yield Rule(resource, "", prefix=False, access=value)
     # What is not known is not minded, and neither is a rule that names nothing.
@@ -189,7 +189,8 @@ class _Reader:
         if token.kind == "ASSIGN" and len(names) > 1:
             self._fail(token, "nested object expected: LBRACE got: ASSIGN")
         if token.kind not in {"ASSIGN", "LBRACE"}:
-            self._fail(token, f"key '{names[-1]}' expected start of object ('{{') or assignment")
+            expected = "expected start of object ('{') or assignment ('=')"
+            self._fail(token, f"key '{names[-1]}' {expected}")
         value = self._value() if token.kind == "ASSIGN" else self._block()
         for name in reversed(names[1:]):
             value = {name: value}

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,6 +22,32 @@ from consul_onex.testing import FakeAgent
 from tests.support.agents import Agent
 
 Body: TypeAlias = "bytes | str | list[Any] | dict[str, Any] | None"
+
+
+@contextmanager
+def settled(start: Callable[..., Agent], binary: Path) -> Iterator[Agent]:
+    """
+    A real agent that nobody has asked anything yet, and that has said of itself what it will say.
+
+    Its leader writes its node down before it does, as a rule. On a busy machine it may come first
+    itself, and the index of its node is then another: such a one is not taken.
+    """
+    for _ in range(20):
+        with start(binary=binary) as agent:
+            agent.wait(partial(_has_told, agent), "synced")
+            node = _node_of(agent)
+            if node["CreateIndex"] < node["ModifyIndex"]:
+                yield agent
+                return
+    raise AssertionError("no agent was written down by its leader first")
+
+
+def _node_of(agent: Agent) -> Any:
+    return agent.request("GET", f"/v1/catalog/node/{agent.name}").json()["Node"]
+
+
+def _has_told(agent: Agent) -> bool:
+    return _node_of(agent)["Meta"] is not None
 
 
 class Ask(NamedTuple):

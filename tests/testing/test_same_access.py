@@ -12,7 +12,7 @@ from consul_onex.testing import FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real
+from .both import Ask, ask_fake, ask_real, settled
 from .test_same_answers import BEFORE
 
 UNKNOWN: Final = "5a1b7a6e-0000-4000-8000-0123456789ab"
@@ -308,6 +308,7 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
         ),
         put(f"/v1/acl/token/{UNKNOWN}", {}),
         put("/v1/acl/token/odd", {}),
+        put("/v1/acl/token/", {}),
         as_(SECRETS["part"], Ask("DELETE", f"/v1/acl/token/{SECRETS['part']}"))[0],
         *as_(SECRETS["part"], *get(f"/v1/acl/token/{ANONYMOUS}")),
         put(f"/v1/acl/token/{SECRETS['part']}/clone", {"Description": "copy"}),
@@ -371,11 +372,7 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
 @pytest.fixture
 def own(consul_binary: Path) -> Iterator[Agent]:
     """A real agent with access control that nobody has asked anything yet."""
-    with agents.acl_agent(binary=consul_binary) as started:
-        path = f"/v1/catalog/node/{started.name}"
-        started.wait(
-            lambda: started.request("GET", path).json()["Node"]["Meta"] is not None, "synced"
-        )
+    with settled(agents.acl_agent, consul_binary) as started:
         yield started
 
 

@@ -17,7 +17,7 @@ from consul_onex.testing import Clock, FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real
+from .both import Ask, ask_fake, ask_real, settled
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
 
@@ -25,11 +25,7 @@ NOBODY = "11111111-1111-1111-1111-111111111111"
 @pytest.fixture
 def own(consul_binary: Path) -> Iterator[Agent]:
     """A real agent that nobody has asked anything yet, and that has settled."""
-    with agents.dev_agent(binary=consul_binary) as started:
-        path = f"/v1/catalog/node/{started.name}"
-        started.wait(
-            lambda: started.request("GET", path).json()["Node"]["Meta"] is not None, "synced"
-        )
+    with settled(agents.dev_agent, consul_binary) as started:
         ask_real(started, BEFORE)
         yield started
 

@@ -12,7 +12,7 @@ from consul_onex.testing import FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real
+from .both import Ask, ask_fake, ask_real, settled
 from .test_same_answers import BEFORE
 
 NODE: Final = {"Node": "n1", "ID": "40e4a748-2192-161a-0510-9bf59fe950b5", "Address": "10.0.0.1"}
@@ -164,11 +164,7 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
 @pytest.fixture
 def own(consul_binary: Path) -> Iterator[Agent]:
     """A real agent that nobody has asked anything yet, and that has settled."""
-    with agents.dev_agent(binary=consul_binary) as started:
-        path = f"/v1/catalog/node/{started.name}"
-        started.wait(
-            lambda: started.request("GET", path).json()["Node"]["Meta"] is not None, "synced"
-        )
+    with settled(agents.dev_agent, consul_binary) as started:
         ask_real(started, BEFORE)
         yield started
 

@@ -49,6 +49,17 @@ def test_it_ends_at_once_when_it_is_told_to_even_while_somebody_waits(how: signa
     assert answer.json() == ["north"]
 
 
+def test_it_may_deny_what_no_policy_allows() -> None:
+    started = Served("--acl")
+    with httpx.Client(base_url=started.url) as http:
+        denied = http.put("/v1/kv/a", content=b"1")
+        first = http.put("/v1/acl/bootstrap").json()["SecretID"]
+        allowed = http.put("/v1/kv/a", content=b"1", headers={"X-Consul-Token": first})
+
+    assert (denied.status_code, allowed.status_code) == (403, 200)
+    assert started.end() == (0, b"")
+
+
 def test_a_port_that_is_taken_is_told(served: Served) -> None:
     done = subprocess.run(
         [*SERVE, "--port", str(served.port)], capture_output=True, check=False, text=True
@@ -65,11 +76,11 @@ def test_a_port_that_is_taken_is_told(served: Served) -> None:
 def test_without_uvicorn_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['uvicorn'] = None;"
-        "from consul_onex.testing.__main__ import main; sys.exit(main([]))"
+        "from consul_onex.testing.__main__ import main; main([])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
 
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert done.stderr == "This needs uvicorn: pip install 'consul-onex[testing]'\n"
 
 
