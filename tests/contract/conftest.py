@@ -8,7 +8,7 @@ of one is true of the other. That holds for those that know their agent only thr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 from uuid import uuid4
 
@@ -45,17 +45,25 @@ ON_BOTH: Final = {
 # Taken by tests that are about these very agents.
 REAL: Final = {"agent", "fresh_agent", "acl_agent", "datacenters", "cluster", "own"}
 
-# Parts of the names of tests that the fake cannot pass, and why.
+# What the fake has not got, and the tests that are about it; where only some of a test's parameters
+# are, those that say this.
 LACKS: Final = {
-    "a_sidecar_is_registered_along": "no mesh",
-    "a_proxy_and_what_it_makes_reachable": "no mesh",
-    "kind='mesh-gateway'": "no mesh",
-    "the_gateways_before_a_service": "no mesh",
-    "the_services_of_gateways": "no mesh",
-    "fake-missing config entry": "no config entries",
-    "fake-events": "no events",
+    "the mesh": {
+        ("test_a_sidecar_is_registered_along", ""),
+        ("test_a_proxy_and_what_it_makes_reachable", ""),
+        ("test_the_gateways_before_a_service_are_found", ""),
+        ("test_the_services_of_gateways_are_told", ""),
+        (
+            "test_what_consul_does_not_take_is_a_bad_request_and_sent_once",
+            "kind='mesh-gateway'",
+        ),
+    },
+    "config entries": {("test_an_error_says_what_kind_of_error_it_is", "missing config entry")},
+    "events": {("test_after_a_hundred_writes_a_watch_has_what_a_read_has", "events")},
 }
-LACKS_FIXTURES: Final = {"new_node": "no transactions on nodes, services and checks"}
+
+# The same, by what a test takes.
+LACKS_FIXTURES: Final = {"transactions on nodes, services and checks": {"new_node"}}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,12 +75,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what the fake has not got."""
-    items[:] = [item for item in items if "-fake" not in item.nodeid or not _is_lacking(item)]
+    items[:] = [item for item in items if not _is_lacking(item)]
 
 
 def _is_lacking(item: pytest.Item) -> bool:
-    fixtures = getattr(item, "fixturenames", ())
-    return any(part in item.nodeid for part in LACKS) or any(f in fixtures for f in LACKS_FIXTURES)
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    params = item.callspec.params
+    on_fake = params.get("agent_kind") == "fake"
+    return on_fake and lacking(item.originalname, params, item.fixturenames) is not None
+
+
+def lacking(test: str, params: Mapping[str, object], fixtures: Iterable[str]) -> str | None:
+    """What a test needs that the fake has not got; None for nothing."""
+    said = [str(value) for value in params.values()]
+    for what, tests in LACKS.items():
+        if any(test == name and any(part in one for one in said) for name, part in tests):
+            return what
+    taken = set(fixtures)
+    return next((what for what, names in LACKS_FIXTURES.items() if names & taken), None)
 
 
 @pytest.fixture
