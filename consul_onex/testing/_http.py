@@ -189,9 +189,9 @@ class Options:
         return "stale" if self.stale else "consistent" if self.consistent else "leader"
 
 
-def options_of(asked: Asked) -> Options:
+def options_of(asked: Asked, *, strict: bool = True) -> Options:
     params = asked.params
-    if "stale" in params and "consistent" in params:
+    if strict and "stale" in params and "consistent" in params:
         raise RefusedError(400, "Cannot specify ?stale with ?consistent, conflicting semantics.")
     wait = index = 0
     try:

@@ -10,7 +10,7 @@ import anyio
 import httpx
 
 from ._http import Options, RefusedError
-from ._state import State
+from ._state import State, Tables
 from ._timers import Timers
 from ._tree import Watch
 
@@ -50,6 +50,7 @@ class Server:
         self._jitter = jitter
         self._no_leader_until = -math.inf
         self._stopped = False
+        self._restored = 0
 
     @property
     def leading(self) -> bool:
@@ -63,6 +64,11 @@ class Server:
         """End, like a process that is killed: who waits for an answer gets none."""
         self._stopped = True
         self.timers.stir()
+
+    def restore(self, tables: Tables) -> None:
+        """Have this state. Queries that block are answered with what was there before."""
+        self._restored += 1
+        self.state.restore(tables)
 
     async def ready(self, options: Options) -> None:
         """Wait until somebody can answer, or refuse."""
@@ -96,11 +102,14 @@ class Server:
                 watch.close()
                 return self.meta(index), found
             self.blocked += 1
+            restored = self._restored
             try:
                 await self.pause(watch.event, until, options)
             finally:
                 self.blocked -= 1
                 watch.close()
+            if self._restored != restored:
+                return self.meta(index), found
             if not self.leading and not options.stale:
                 raise RefusedError(500, "rpc error making call: EOF")
 

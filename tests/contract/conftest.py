@@ -27,6 +27,7 @@ NewSession = Callable[..., Awaitable[str]]
 ON_BOTH: Final = {
     "test_kv",
     "test_kv_keys",
+    "test_snapshot",
     "test_sessions_and_locks",
     "test_session",
     "test_status_and_catalog",
