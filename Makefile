@@ -39,7 +39,7 @@ lint: .venv/.dev  ## ruff: style, and mistakes that show in the text
 	@$(BIN)/ruff format --check .
 
 types: .venv/.dev  ## mypy and pyright, over the tests and the examples too
-	@$(BIN)/mypy consul_onex tests examples
+	@$(BIN)/mypy
 	@$(BIN)/pyright
 
 examples: .venv/.dev consul  ## the examples and the code in the pages, against a real Consul
