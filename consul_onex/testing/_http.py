@@ -140,7 +140,9 @@ class Asked:
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         length = request.headers.get("content-length")
         if _BAD_ESCAPE.search(path):
-            raise RefusedError(400, "400 Bad Request", {"Connection": "close"})
+            refusal = RefusedError(400, "400 Bad Request", {"Connection": "close"})
+            refusal.answer.bare = True
+            raise refusal
         if _BAD_ESCAPE.search(query):
             raise RefusedError(500, "")
         return cls(

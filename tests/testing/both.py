@@ -55,7 +55,7 @@ _INDEX_IN = re.compile('"@([^@]+)@"')
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def _told(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Told:
+def told_of(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Told:
     kept = {name.lower(): value for name, value in headers if name.lower() in _HEADERS}
     try:
         return Told(status, kept, json.loads(body))
@@ -87,7 +87,7 @@ def _dialogue(script: Sequence[Ask]) -> Generator[Ask, Told, list[Told]]:
             path = path.replace(f"@{key}@", str(index))
             body = body.replace(f'"@{key}@"'.encode(), str(index).encode())
         told.append((yield ask._replace(path=path, body=body)))
-    return _normalised(told)
+    return normalised(told)
 
 
 def ask_real(
@@ -101,7 +101,7 @@ def ask_real(
         if settle is not None:
             settle(agent, ask)
         try:
-            ask = dialogue.send(_told(answer.status, answer.headers.items(), answer.body))
+            ask = dialogue.send(told_of(answer.status, answer.headers.items(), answer.body))
         except StopIteration as end:
             return _whole(end)
 
@@ -119,7 +119,7 @@ async def ask_fake(agent: FakeAgent, script: Sequence[Ask]) -> list[Told]:
         response = await agent.handle_async_request(request)
         headers = response.headers.multi_items()
         try:
-            ask = dialogue.send(_told(response.status_code, headers, await response.aread()))
+            ask = dialogue.send(told_of(response.status_code, headers, await response.aread()))
         except StopIteration as end:
             return _whole(end)
 
@@ -133,7 +133,7 @@ def _id_of(told: Told) -> str:
     return str(told.body.get("ID", "")) if isinstance(told.body, dict) else ""
 
 
-def _normalised(told: list[Told]) -> list[Told]:
+def normalised(told: list[Told]) -> list[Told]:
     found: set[int] = set()
     for each in told:
         found |= {int(each.headers.get("x-consul-index", 1))}

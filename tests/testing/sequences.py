@@ -250,8 +250,8 @@ LOCAL = st.one_of(
     st.builds(lambda name: get(f"/v1/health/node/{name}"), st.just("dev")),
 )
 
-# All of these are equally likely, of which a transaction is but one.
-STEPS = st.one_of(KV, SESSION, *[TXN] * 6, CATALOG, HEALTH, LOCAL)
+# Each area is as likely as the others.
+STEPS = st.sampled_from([KV, SESSION, TXN, CATALOG, HEALTH, LOCAL]).flatmap(lambda area: area)
 SEQUENCES = st.lists(STEPS, min_size=40, max_size=40)
 
 
