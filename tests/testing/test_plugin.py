@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -189,3 +190,18 @@ def test_a_consul_that_does_not_start_says_why(
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*AgentError: * agent -dev does not start. Its log ends with:*"])
     result.stdout.fnmatch_lines(["*no room"])
+
+
+@pytest.mark.parametrize("kind", ["fake", "both"])
+def test_the_examples_of_the_page_run(
+    project: pytest.Pytester, consul_binary: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("CONSUL_BIN", str(consul_binary))
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    examples = [block for block in blocks if "consul_client: ConsulClient" in block]
+    for n, example in enumerate(examples):
+        (project.path / f"test_example_{n}.py").write_text(example, "utf-8")
+
+    # One is for either agent, the others say which.
+    run(project, f"--consul={kind}").assert_outcomes(passed=5 if kind == "both" else 4)
