@@ -22,6 +22,7 @@ __all__ = ["Snapshots", "restore"]
 
 _FOREIGN: Final = "The fake agent reads no snapshots but those of its own kind."
 _UNREADABLE: Final = "failed to read snapshot file: failed reading snapshot: "
+_UNWRITABLE: Final = "failed to read snapshot file: failed to read or write snapshot data: "
 _BROKEN: Final = "failed to read snapshot file: failed checking integrity of snapshot: "
 
 _META, _STATE, _SUMS = "meta.json", "state.bin", "SHA256SUMS"
@@ -127,7 +128,7 @@ def _files(data: bytes, *, cut: bool) -> dict[str, bytes]:
             raise GoError(f"{_UNREADABLE}{said}") from None
         data = data[BLOCKSIZE:]
         if header.size > len(data):
-            raise GoError(f"{_UNREADABLE}unexpected EOF")
+            raise GoError(f"{_UNWRITABLE}unexpected EOF")
         files[header.name] = data[: header.size]
         data = data[header.size + -header.size % BLOCKSIZE :]
     if cut and not data:

@@ -414,6 +414,21 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
         *register('{"Node": NaN}', '{"Node" 5}', "[1 2]", '{"Node": "a\\x"}', '{"Node": "a'),
         *get("/v1/catalog/nodes"),
     ],
+    "instances that pass": [
+        *(
+            register({"Node": node, "Address": "a", "Service": {"Service": "w"}, "Check": check})[0]
+            for node, check in (
+                ("n1", {"Name": "c", "Status": "critical"}),
+                ("n2", {"Name": "c", "Status": "passing"}),
+                ("n3", {"Name": "c", "Status": "warning"}),
+                ("n4", {"Name": "c", "Status": "passing"}),
+                ("n5", {"Name": "c", "Status": "critical"}),
+            )
+        ),
+        *get(
+            "/v1/health/service/w", "/v1/health/service/w?passing", "/v1/health/service/w?passing=0"
+        ),
+    ],
     "filters": [
         *filters("/v1/catalog/nodes", FILTERS),
         *filters("/v1/health/service/consul", ENTRY_FILTERS),

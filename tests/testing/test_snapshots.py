@@ -15,7 +15,7 @@ from consul_onex.models.check import Check
 from consul_onex.models.service import ServiceRegistration
 from consul_onex.testing import Clock, FakeAgent
 from tests.support.agents import Agent
-from tests.support.archives import files, packed, snapshot
+from tests.support.archives import files, packed, snapshot, tar
 
 from .both import Ask, ask_fake, ask_real
 
@@ -381,6 +381,7 @@ def damaged() -> list[bytes]:
         *(b"", b"garbage", b"garbage " * 3, whole[:50], whole[:-1], whole + b"x"),
         gzip.compress(b"x" * 100),
         gzip.compress(b"x" * 600),
+        gzip.compress(tar([("state.bin", b"x" * 1000)])[:600]),
         packed([meta, (sums[0], sums[1].splitlines()[0])]),
         packed([meta, (state[0], b"other"), sums]),
         packed([("meta.json", b"{}"), state, sums]),
@@ -402,3 +403,11 @@ async def test_what_is_damaged_is_refused_as_consul_does(
 
     for ask, one, other in zip(script, theirs, mine, strict=True):
         assert (ask, other) == (ask, one)
+
+
+async def test_what_cannot_be_unpacked_is_refused(agent: FakeAgent) -> None:
+    whole = snapshot()
+    told = await ask_fake(agent, [Ask("PUT", "/v1/snapshot", whole[:10] + b"\xff" * 20)])
+
+    said = "failed to read snapshot file: failed reading snapshot: flate: corrupt input"
+    assert [(each.status, each.body) for each in told] == [(500, said)]
