@@ -14,9 +14,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z0-9]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.runtime  ## a short story about keys, told by a real Consul
-	@test -n "$$CONSUL_HTTP_ADDR" || $(BIN)/python -m tests.support.consul_binary
-	@$(BIN)/python -m tests.demo
+demo: .venv/.runtime  ## a short story, told by an agent in memory; CONSUL=real for a real one
+	@test "$(CONSUL)" != real || $(BIN)/python -m tests.support.consul_binary
+	@$(BIN)/python -m tests.demo $(CONSUL)
 
 test: .venv/.dev  ## every test; those with a real Consul too, where there is one
 	@$(BIN)/python -m tests.support.consul_binary || { test "$$CONSUL_REQUIRED" != 1 && \
@@ -39,7 +39,7 @@ lint: .venv/.dev  ## ruff: style, and mistakes that show in the text
 	@$(BIN)/ruff format --check .
 
 types: .venv/.dev  ## mypy and pyright, over the tests and the examples too
-	@$(BIN)/mypy consul_onex tests examples
+	@$(BIN)/mypy
 	@$(BIN)/pyright
 
 examples: .venv/.dev consul  ## the examples and the code in the pages, against a real Consul

@@ -47,6 +47,7 @@ def contents(wheel: Path) -> list[str]:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     here = [path for path in (ROOT / "consul_onex").rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in here if path.suffix != ".pyc"}
+    expected.add("_consul_onex_pytest.py")
     if set(names) != expected or "consul_onex/py.typed" not in names:
         raise SystemExit(
             f"the wheel has other files: {sorted(expected.symmetric_difference(names))}"

@@ -165,22 +165,37 @@ def test_an_example_is_short_and_says_what_it_needs(path: Path) -> None:
     assert 15 <= source.count("\n") <= 40
 
 
-def test_the_demo_tells_its_story_and_cleans_up(agent: Agent) -> None:
+def tells_its_story(printed: str) -> None:
+    assert "\n'gold'\n" in printed
+    assert "\n[8080]\n" in printed
+    painters = re.findall(r"^(\w+) has the brush$", printed, re.MULTILINE)
+    assert sorted(painters) == ["Ada", "Grace"]
+    assert printed.count("\n") <= 42
+
+
+def test_the_demo_tells_its_story_in_memory() -> None:
+    printed = run("-m", "tests.demo")
+
+    assert printed.startswith("There is no Consul here: an agent in memory stands in for it.\n")
+    tells_its_story(printed)
+
+
+def test_the_demo_tells_it_to_a_consul_and_cleans_up(agent: Agent) -> None:
     printed = run("-m", "tests.demo", CONSUL_HTTP_ADDR=agent.url)
 
     assert printed.startswith(f"<ConsulClient {agent.url}>\n")
-    assert "\n'gold'\n" in printed
-    assert printed.count("\n") <= 25
-    folder = re.search(r'"(demo-[0-9a-f]{4}/)', printed)
-    assert folder is not None
-    assert agent.request("GET", f"/v1/kv/{folder[1]}?keys").status == 404
+    tells_its_story(printed)
+    name = re.search(r'"(demo-[0-9a-f]{4})/', printed)
+    assert name is not None
+    assert agent.request("GET", f"/v1/kv/{name[1]}/?keys").status == 404
+    assert name[1].encode() not in agent.request("GET", "/v1/agent/services").body
 
 
 def test_the_demo_starts_a_consul_of_its_own(consul_binary: Path) -> None:
-    printed = run("-m", "tests.demo", CONSUL_BIN=str(consul_binary))
+    printed = run("-m", "tests.demo", "real", CONSUL_BIN=str(consul_binary))
 
     assert printed.startswith("A Consul of our own is running at http://127.0.0.1:")
-    assert "\n'gold'\n" in printed
+    tells_its_story(printed)
 
 
 def test_the_demo_fails_where_no_consul_answers() -> None:

@@ -112,8 +112,9 @@ ONLY_IN: Final = {
         *("recipes", "onex", "testing"),
     },
     "pydantic_settings": {"settings"},
-    # A clock is an argument. Only this one counts the time of a machine that is suspended.
-    "time": {"recipes.session"},
+    # A clock is an argument. Only these count the time of a machine that is suspended, and wait for
+    # a process to start.
+    "time": {"recipes.session", "testing._process"},
 }
 
 

@@ -7,7 +7,8 @@ Nothing here knows the client above it, so that the two cannot agree on a mistak
 from __future__ import annotations
 
 from ._faults import Which
-from .agent import FakeAgent
+from ._seed import Instance, Seed
+from .agent import AgentSnapshot, FakeAgent
 from .clock import Clock
 
-__all__ = ["Clock", "FakeAgent", "Which"]
+__all__ = ["AgentSnapshot", "Clock", "FakeAgent", "Instance", "Seed", "Which"]

@@ -178,16 +178,17 @@ def put_check(state: State, row: Row) -> None:
         invalidate_by_check(state, node, row["CheckID"])
     key = key_of(node.lower(), row["CheckID"].lower())
     old = state.checks.get(key)
-    if _same(old, row):
-        return
+    same = _same(old, row)
     if old is not None:
         _forget_check(state, old)
-    row = _dated(state, row, old)
+    # It is written even where it is the same, and its index stays.
+    row = old if old is not None and same else _dated(state, row, old)
     state.checks.put(key, row)
     for table, by in _check_tables(state, row):
         table.put(by, row)
     state.touch("checks")
-    _touched_by(state, row)
+    if not same:
+        _touched_by(state, row)
 
 
 def _check_tables(state: State, row: Row) -> Any:
@@ -226,7 +227,8 @@ def delete_check(state: State, node: str, check_id: str) -> None:
     row = state.checks.get(key_of(node.lower(), check_id.lower()))
     if row is not None:
         _forget_check(state, row)
-        state.touch("checks")
+        # What a node's own check is about may be any of its services.
+        state.touch("checks", *(() if row["ServiceID"] else ("services",)))
         _touched_by(state, row)
         invalidate_by_check(state, node, row["CheckID"])
 
@@ -238,7 +240,7 @@ def delete_service(state: State, node: str, service: str) -> None:
             delete_check(state, node, check["CheckID"])
         state.services.delete(key_of(node.lower(), service.lower()))
         state.services_by_name.delete(_name_key(row))
-        state.touch("services")
+        state.touch("services", "checks")
         _left(state, row["Service"])
 
 

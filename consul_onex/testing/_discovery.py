@@ -480,7 +480,7 @@ class Health(_Reads):
         def look(watch: Watch, rights: Rights) -> tuple[int, list[Row]]:
             index, found = self._instances(asked, name, watch, rights, checks=True, mesh=mesh)
             entries = chosen(self._entry(node, row) for node, row in found)
-            return index, [one for one in entries if not passing or _is_passing(one)]
+            return index, _passing(entries) if passing else entries
 
         return await self._read(asked, look, mesh=name if mesh else "")
 
@@ -537,5 +537,14 @@ _TRUE: Final = {"", "1", "t", "true"}
 _FALSE: Final = {"0", "f", "false"}
 
 
-def _is_passing(entry: Row) -> bool:
-    return all(check["Status"] == "passing" for check in entry["Checks"])
+def _passing(entries: list[Row]) -> list[Row]:
+    """Those all of whose checks pass. The last one takes the place of one that goes."""
+    kept, at = list(entries), 0
+    while at < len(kept):
+        if all(check["Status"] == "passing" for check in kept[at]["Checks"]):
+            at += 1
+        else:
+            last = kept.pop()
+            if at < len(kept):
+                kept[at] = last
+    return kept

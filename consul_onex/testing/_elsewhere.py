@@ -27,10 +27,7 @@ _MISSING: Final = {
     "DELETE": ("/v1/operator/raft/peer",),
     "GET,DELETE": ("/v1/config/",),
     "GET,POST": ("/v1/connect/intentions", "/v1/query", "/v1/discovery-chain/"),
-    "GET,PUT": (
-        *("/v1/connect/ca/configuration", "/v1/operator/autopilot/configuration"),
-        "/v1/snapshot",
-    ),
+    "GET,PUT": ("/v1/connect/ca/configuration", "/v1/operator/autopilot/configuration"),
     "GET,PUT,DELETE": ("/v1/connect/intentions/", "/v1/query/"),
     "GET,POST,PUT,DELETE": ("/v1/operator/keyring",),
 }

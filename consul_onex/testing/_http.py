@@ -160,7 +160,9 @@ class Asked:
         path, _, query = target.decode("ascii").partition("?")
         length = request.headers.get("content-length")
         if _BAD_ESCAPE.search(path):
-            raise RefusedError(400, "400 Bad Request", {"Connection": "close"})
+            refusal = RefusedError(400, "400 Bad Request", {"Connection": "close"})
+            refusal.answer.bare = True
+            raise refusal
         if _BAD_ESCAPE.search(query):
             raise RefusedError(500, "")
         return cls(
@@ -210,9 +212,9 @@ class Options:
         return "stale" if self.stale else "consistent" if self.consistent else "leader"
 
 
-def options_of(asked: Asked) -> Options:
+def options_of(asked: Asked, *, strict: bool = True) -> Options:
     params = asked.params
-    if "stale" in params and "consistent" in params:
+    if strict and "stale" in params and "consistent" in params:
         raise RefusedError(400, "Cannot specify ?stale with ?consistent, conflicting semantics.")
     wait = index = 0
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Final
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import anyio
@@ -28,7 +30,7 @@ from ._shape import STRING, list_of, struct
 from ._state import Row
 from ._timers import Timer
 
-__all__ = ["Local"]
+__all__ = ["Kept", "Local", "Registration"]
 
 _VERSION: Final = "1.8.7"
 _ADDRESS: Final = "127.0.0.1"
@@ -86,11 +88,37 @@ class _Check:
         self.telling: Timer | None = None
         self.reaping: Timer | None = None
 
+    def anew(self) -> _Check:
+        """The same check, with nothing under way."""
+        check = copy(self)
+        check.expiry = check.telling = check.reaping = None
+        return check
+
     def stop(self) -> None:
         for timer in (self.expiry, self.telling, self.reaping):
             if timer is not None:
                 timer.cancel()
         self.expiry = self.telling = self.reaping = None
+
+
+class Registration(NamedTuple):
+    """A service that is to be registered, and its checks."""
+
+    row: Row
+    checks: list[_Check]
+
+    @property
+    def id(self) -> str:
+        return str(self.row["ID"])
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an agent knows itself."""
+
+    node_id: str
+    services: dict[str, Row]
+    checks: tuple[_Check, ...]
 
 
 class Local:
@@ -119,6 +147,22 @@ class Local:
         self._checks: dict[str, _Check] = {}
         self._news = anyio.Event()
         self._join()
+
+    def kept(self) -> Kept:
+        """What the agent knows itself, for `restore`."""
+        checks = tuple(check.anew() for check in self._checks.values())
+        return Kept(self._id, dict(self._services), checks)
+
+    def restore(self, kept: Kept) -> None:
+        """Know this and nothing else. Times to live begin anew."""
+        for check in self._checks.values():
+            check.stop()
+        self._id, self._services, self._checks = kept.node_id, dict(kept.services), {}
+        self._row = {**self._row, "ID": self._id}
+        for check in kept.checks:
+            self._keep_check(check.anew())
+        self._news.set()
+        self._news = anyio.Event()
 
     def open(self, router: Router) -> None:
         for methods, path, handler in (
@@ -291,26 +335,32 @@ class Local:
 
     async def register(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()
-        sent = asked.parsed(_REGISTRATION) or {}
-        name = sent.get("Name", "")
-        if not name:
-            raise RefusedError(400, "Missing service name")
-        row, checks = self._read(sent, name)
-        self._need_registration(asked, row)
+        registration = self._read(asked.parsed(_REGISTRATION) or {})
+        self._need_registration(asked, registration.row)
         if "replace-existing-checks" in asked.params and (
             asked.param("replace-existing-checks") in {"", "true"}
         ):
-            for check_id in self._checks_of(row["ID"]):
+            for check_id in self._checks_of(registration.id):
                 self._forget_check(check_id)
-        self._services[row["ID"]] = row
+        self.add(registration)
+        return Answer()
+
+    def read(self, told: Row) -> Registration:
+        """What is to be registered. GoError or RefusedError say what is wrong with it."""
+        return self._read(_REGISTRATION(told, "") or {})
+
+    def add(self, registration: Registration) -> None:
+        row, checks = registration
+        self._services[registration.id] = row
         for check in checks:
             self._keep_check(check)
         mine = [self._checks[check.row["CheckID"]].row for check in checks]
         self._tell(row, mine)
-        return Answer()
 
-    def _read(self, sent: Row, name: str) -> tuple[Row, list[_Check]]:
-        """The service that is to be registered, and its checks; or what is wrong with them."""
+    def _read(self, sent: Row) -> Registration:
+        name = sent.get("Name", "")
+        if not name:
+            raise RefusedError(400, "Missing service name")
         try:
             _catalog.check_address(sent.get("Address", ""))
             try:
@@ -339,7 +389,7 @@ class Local:
                 "Name": one.get("Name") or f"Service '{name}' check",
             }
             checks.append(self._new_check(fields, row))
-        return row, checks
+        return Registration(row, checks)
 
     async def deregister(self, asked: Asked) -> Answer:
         asked.refuse_namespaces()

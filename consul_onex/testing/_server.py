@@ -11,7 +11,7 @@ import httpx
 
 from ._http import Asked, Options, RefusedError
 from ._rights import EVERYTHING, Rights
-from ._state import State
+from ._state import State, Tables
 from ._timers import Timers
 from ._tree import Watch
 
@@ -69,6 +69,7 @@ class Server:
         self._left: list[tuple[Watch, float]] = []
         self._no_leader_until = -math.inf
         self._stopped = False
+        self._restored = 0
 
     @property
     def left(self) -> int:
@@ -103,6 +104,11 @@ class Server:
         if datacenter not in {"", self.datacenter}:
             raise ElsewhereError(datacenter)
 
+    def restore(self, tables: Tables) -> None:
+        """Have this state. Queries that block are answered with what was there before."""
+        self._restored += 1
+        self.state.restore(tables)
+
     async def ready(self, options: Options) -> None:
         """Wait until somebody can answer, or refuse."""
         self.refuse_elsewhere(options.datacenter)
@@ -134,7 +140,7 @@ class Server:
                 watch.close()
                 return self.meta(index), found
             self.blocked += 1
-            left = True
+            left, restored = True, self._restored
             try:
                 await self.pause(watch.event, until, options)
                 left = False
@@ -144,6 +150,8 @@ class Server:
                     self._left.append((watch, until))
                 else:
                     watch.close()
+            if self._restored != restored:
+                return self.meta(index), found
             if not self.leading and not options.stale:
                 raise RefusedError(500, "rpc error making call: EOF")
 

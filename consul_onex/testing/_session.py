@@ -16,7 +16,7 @@ from ._state import Session, State, key_of
 from ._timers import Timer
 from ._tree import Watch
 
-__all__ = ["Sessions", "invalidate", "invalidate_by_check"]
+__all__ = ["Sessions", "invalidate", "invalidate_by_check", "resume"]
 
 _SECOND: Final = 1_000_000_000
 _SHORTEST, _LONGEST = 10 * _SECOND, 86_400 * _SECOND
@@ -92,6 +92,12 @@ def _renew(state: State, session: Session) -> None:
         state.session_timers[session.id] = state.timers.after(
             seconds, lambda: _expire(state, session.id)
         )
+
+
+def resume(state: State) -> None:
+    """Begin the times to live of all sessions, as a new leader does."""
+    for session in state.sessions.items():
+        _renew(state, session)
 
 
 def _expire(state: State, session: str) -> None:

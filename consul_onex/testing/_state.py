@@ -6,7 +6,7 @@ Rows are never changed in place: who holds one holds what was true when it was r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -14,10 +14,13 @@ from typing import Any, Final, TypeAlias
 from ._timers import Timer, Timers
 from ._tree import Tree, Undo, Watch
 
-__all__ = ["Pair", "Row", "Session", "State", "key_of"]
+__all__ = ["Pair", "Row", "Session", "State", "Tables", "key_of"]
 
 Row: TypeAlias = "dict[str, Any]"
 """A node, a service, a check, a policy or a token, in the names that JSON has for it."""
+
+Tables: TypeAlias = "Mapping[str, tuple[tuple[bytes, Any], ...]]"
+"""What stands in the tables of a state, by their names."""
 
 # How long it is remembered that a key was deleted, and how exactly that is kept.
 _TOMBSTONES: Final = 900.0
@@ -102,6 +105,31 @@ class State:
         """What is to be done too, where what is being written is taken back."""
         self._undo.note(step)
 
+    # -- snapshots ----------------------------------------------------------------------------
+
+    def tables(self) -> Tables:
+        return {name: tuple(tree.entries()) for name, tree in self._trees()}
+
+    def restore(self, tables: Tables) -> None:
+        """
+        Hold these tables, and nothing of before. The log goes on from where it is.
+
+        What is deleted there is remembered from now on. No session has a timer.
+        """
+        for name, tree in self._trees():
+            tree.replace(tables.get(name, ()))
+        self.index = max([self.index, *self._indexes.items()]) + 1
+        for timer in self.session_timers.values():
+            timer.cancel()
+        self.session_timers.clear()
+        self.lock_delays.clear()
+        self._graves.clear()
+        if tables.get("tombstones"):
+            self._forget_later()
+
+    def _trees(self) -> Iterator[tuple[str, Tree[Any]]]:
+        return ((name, tree) for name, tree in vars(self).items() if isinstance(tree, Tree))
+
     # -- indexes ------------------------------------------------------------------------------
 
     def next(self) -> int:
@@ -126,6 +154,9 @@ class State:
         """Remember for a while that a key, or all below it, was deleted now."""
         self.tombstones.put(key.encode("utf-8", "surrogateescape"), (key, self.index))
         self.touch("tombstones")
+        self._forget_later()
+
+    def _forget_later(self) -> None:
         later = _TOMBSTONES + _GRAIN - self.timers.now % _GRAIN
         due = self.timers.now + later
         if due not in self._graves:
@@ -133,6 +164,8 @@ class State:
         self._graves[due] = self.index
 
     def _reap(self, due: float) -> None:
+        if due not in self._graves:
+            return
         index = self._graves.pop(due)
         self.next()
         for key, buried in list(self.tombstones.items()):

@@ -47,6 +47,9 @@ class Timers:
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         timer = Timer(action)
+        if seconds == math.inf:
+            # Never: that needs no time to count from.
+            return timer
         due = self.now + seconds
         if due < self._next():
             # Who waits for something later has to be woken for this.

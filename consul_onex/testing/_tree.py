@@ -9,7 +9,7 @@ its nodes where Consul's has them, so that the same queries wake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 import anyio
@@ -143,6 +143,17 @@ class Tree(Generic[T]):
             watch.add(node)
         return _below(found) if found is not None else iter(())
 
+    def entries(self) -> list[tuple[bytes, T]]:
+        """Everything with its key, in the order of the keys."""
+        return list(_entries(self._root, b""))
+
+    def replace(self, entries: Iterable[tuple[bytes, T]]) -> None:
+        """Hold these instead, for good; who looked at anything hears of it."""
+        _stir(self._root)
+        self._root = _Node(b"")
+        for key, value in entries:
+            self.put(key, value)
+
     def put(self, key: bytes, value: T) -> None:
         old = self.get(key)
         self._undo.note(lambda: self.delete(key) if old is None else self.put(key, old))
@@ -195,6 +206,22 @@ def _below(node: _Node[T]) -> Iterator[T]:
         yield node.leaf.value
     for label in sorted(node.edges):
         yield from _below(node.edges[label])
+
+
+def _entries(node: _Node[T], before: bytes) -> Iterator[tuple[bytes, T]]:
+    key = before + node.prefix
+    if node.leaf is not None:
+        yield key, node.leaf.value
+    for label in sorted(node.edges):
+        yield from _entries(node.edges[label], key)
+
+
+def _stir(node: _Node[T]) -> None:
+    node.stir()
+    if node.leaf is not None:
+        node.leaf.stir()
+    for child in node.edges.values():
+        _stir(child)
 
 
 def _common(one: bytes, other: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final, Unpack
 
 import anyio.lowlevel
@@ -18,17 +19,32 @@ from ._event import Events
 from ._faults import Fault, Faults, Which
 from ._http import Answer, Asked, RefusedError, Router
 from ._kv import KV
-from ._local import Local
+from ._local import Kept, Local
+from ._seed import Seed, sow
 from ._server import ElsewhereError, Server
 from ._session import Sessions
-from ._state import State
+from ._snapshot import Snapshots, restore
+from ._state import State, Tables
 from ._timers import Timers
 from ._txn import Txn
 from .clock import Clock, LoopClock
 
-__all__ = ["FakeAgent"]
+__all__ = ["AgentSnapshot", "FakeAgent"]
 
 _PIECE: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AgentSnapshot:
+    """What a fake agent knew at one moment. It can be restored any number of times."""
+
+    node: str
+    datacenter: str
+    tables: Tables
+    local: Kept
+
+    def __repr__(self) -> str:
+        return f"<AgentSnapshot of {self.node} in {self.datacenter}>"
 
 
 class FakeAgent(httpx.AsyncBaseTransport):
@@ -94,15 +110,16 @@ class FakeAgent(httpx.AsyncBaseTransport):
         # Before the agent is there itself: it, too, was let in by a token.
         initial = self._acl if isinstance(self._acl, str) else None
         acl = ACL(self._server, initial) if guarded else None
-        local = Local(self._server, self.node, guarded=guarded)
+        self._local = Local(self._server, self.node, guarded=guarded)
         for area in (
             KV(self._server),
             Sessions(self._server),
             Txn(self._server),
             Catalog(self._server),
             Health(self._server),
-            local,
-            Events(self._server, local),
+            self._local,
+            Events(self._server, self._local),
+            Snapshots(self._server),
             Elsewhere(self._server, guarded=guarded),
         ):
             area.open(self._router)
@@ -201,6 +218,53 @@ class FakeAgent(httpx.AsyncBaseTransport):
         `python -m consul_onex.testing` is all of this, ready to run.
         """
         return Application(self)
+
+    # -- what it knows --------------------------------------------------------------------------
+
+    def seed(self, seed: Seed) -> None:
+        """
+        Write keys, and register services, from plain data.
+
+            agent.seed(
+                {
+                    "kv": {"config/web": "v1"},
+                    "services": {
+                        "db": {"port": 5432},
+                        "web": [
+                            {"id": "web-1", "port": 8081, "tags": ["blue"], "status": "passing"},
+                            {"id": "web-2", "port": 8082, "status": "critical"},
+                        ],
+                    },
+                }
+            )
+
+        An instance is what `/v1/agent/service/register` takes, and may have a `status`: that of a
+        check, which can be told another and never expires. What was there before stays.
+
+        ValueError says what cannot be and where; nothing is written then.
+        """
+        sow(seed, self._server.state, self._local)
+
+    def snapshot(self) -> AgentSnapshot:
+        """All that the agent and its servers know; nothing happens to them."""
+        return AgentSnapshot(
+            self.node, self.datacenter, self._server.state.tables(), self._local.kept()
+        )
+
+    def restore(self, snapshot: AgentSnapshot) -> None:
+        """
+        Know what was known then, and nothing else.
+
+        It need not be this agent's own, but one of the same names: ValueError otherwise. As when
+        Consul restores one, indexes go back with what they are of, new writes have new ones,
+        queries that block end at once with what was there before, times to live begin anew, and
+        lock-delays are over. Faults stay.
+        """
+        theirs, mine = (snapshot.node, snapshot.datacenter), (self.node, self.datacenter)
+        if theirs != mine:
+            raise ValueError(f"{snapshot!r} cannot be restored in {self!r}")
+        restore(self._server, snapshot.tables)
+        self._local.restore(snapshot.local)
 
     # -- what comes in --------------------------------------------------------------------------
 

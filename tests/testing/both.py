@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
 
@@ -51,7 +51,10 @@ def _has_told(agent: Agent) -> bool:
 
 
 class Ask(NamedTuple):
-    """A request. `$1` in its path or its body is the id that the first one was answered with."""
+    """
+    A request. `$1` in its path or its body is the id that the first one was answered with, and
+    `@a@` is the index of the key `a` by then; in a body as a text of its own.
+    """
 
     method: str
     path: str
@@ -76,11 +79,21 @@ _OWN = {
     *("ID", "Port", "ServicePort", "ContentHash", "version"),
     *("Hash", "CreateTime", "ExpirationTime"),
 }
-_VARYING = re.compile(r"(?<=current modify index )\d+|(?<=^127\.0\.0\.1:)\d+$")
+_VARYING = re.compile(r"(?<=current modify index )\d+ != \d+|(?<=^127\.0\.0\.1:)\d+$")
+_INDEX_OF = re.compile("@([^@]+)@")
+_INDEX_IN = re.compile('"@([^@]+)@"')
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def _told(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Told:
+# So that all tables have been written to.
+BEFORE: Final = [
+    Ask("PUT", "/v1/catalog/register", '{"Node":"n0","Address":"a","Service":{"Service":"s"}}'),
+    Ask("PUT", "/v1/catalog/register", '{"Node":"n0","Address":"a","Check":{"Name":"c"}}'),
+    Ask("PUT", "/v1/catalog/deregister", '{"Node":"n0"}'),
+]
+
+
+def told_of(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Told:
     kept = {name.lower(): value for name, value in headers if name.lower() in _HEADERS}
     try:
         return Told(status, kept, json.loads(body))
@@ -100,37 +113,65 @@ def _spelled(body: Body, ids: Sequence[str]) -> bytes:
     return _with_ids(body if isinstance(body, str) else json.dumps(body), ids).encode()
 
 
-def ask_real(agent: Agent, script: Sequence[Ask]) -> list[Told]:
+def _dialogue(script: Sequence[Ask]) -> Generator[Ask, Told, list[Told]]:
+    """What is asked, with what was learnt before; what was told of it at the end."""
     told: list[Told] = []
     for ask in script:
         ids = [_id_of(each) for each in told]
         path, body = _with_ids(ask.path, ids), _spelled(ask.body, ids)
-        answer = agent.request(ask.method, path, body or None, ask.headers)
-        told.append(_told(answer.status, answer.headers.items(), answer.body))
-    return _normalised(told)
+        for key in sorted({*_INDEX_OF.findall(path), *_INDEX_IN.findall(body.decode("latin-1"))}):
+            found = yield Ask("GET", f"/v1/kv/{key}")
+            index = found.body[0]["ModifyIndex"] if found.status == 200 else 0
+            path = path.replace(f"@{key}@", str(index))
+            body = body.replace(f'"@{key}@"'.encode(), str(index).encode())
+        told.append((yield ask._replace(path=path, body=body)))
+    return normalised(told)
+
+
+def ask_real(
+    agent: Agent, script: Sequence[Ask], settle: Callable[[Agent, Ask], None] | None = None
+) -> list[Told]:
+    """What a real agent tells; `settle` is called after each request."""
+    dialogue = _dialogue(script)
+    ask = next(dialogue)
+    while True:
+        answer = agent.request(ask.method, ask.path, ask.body or None, ask.headers)
+        if settle is not None:
+            settle(agent, ask)
+        try:
+            ask = dialogue.send(told_of(answer.status, answer.headers.items(), answer.body))
+        except StopIteration as end:
+            return _whole(end)
 
 
 async def ask_fake(agent: FakeAgent, script: Sequence[Ask]) -> list[Told]:
-    told: list[Told] = []
-    for ask in script:
-        ids = [_id_of(each) for each in told]
+    dialogue = _dialogue(script)
+    ask = next(dialogue)
+    while True:
         request = httpx.Request(
             ask.method,
-            f"http://fake:8500{_with_ids(ask.path, ids)}",
-            content=_spelled(ask.body, ids),
+            f"http://fake:8500{ask.path}",
+            content=_spelled(ask.body, ()),
             headers={"Accept-Encoding": "identity", **ask.headers},
         )
         response = await agent.handle_async_request(request)
-        body = await response.aread()
-        told.append(_told(response.status_code, response.headers.multi_items(), body))
-    return _normalised(told)
+        headers = response.headers.multi_items()
+        try:
+            ask = dialogue.send(told_of(response.status_code, headers, await response.aread()))
+        except StopIteration as end:
+            return _whole(end)
+
+
+def _whole(end: StopIteration) -> list[Told]:
+    told: list[Told] = end.value
+    return told
 
 
 def _id_of(told: Told) -> str:
     return str(told.body.get("ID", "")) if isinstance(told.body, dict) else ""
 
 
-def _normalised(told: list[Told]) -> list[Told]:
+def normalised(told: list[Told]) -> list[Told]:
     found: set[int] = set()
     for each in told:
         found |= {int(each.headers.get("x-consul-index", 1))}
@@ -140,6 +181,11 @@ def _normalised(told: list[Told]) -> list[Told]:
     return [
         Told(each.status, _head(each.headers, places), _shown(each.body, places)) for each in told
     ]
+
+
+def _when_created(one: Any) -> int:
+    """Where a session stands in a list. They come in the order of their ids, which are drawn."""
+    return one["CreateIndex"] if isinstance(one, dict) and "Behavior" in one else 0
 
 
 def _indexes(value: Any) -> list[int]:
@@ -158,7 +204,7 @@ def _head(headers: dict[str, str], places: dict[int, int]) -> dict[str, str]:
 
 def _shown(value: Any, places: dict[int, int]) -> Any:
     if isinstance(value, list):
-        return [_shown(one, places) for one in value]
+        return [_shown(one, places) for one in sorted(value, key=_when_created)]
     if isinstance(value, dict):
         return {
             name: places.get(one, one)

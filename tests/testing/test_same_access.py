@@ -12,8 +12,7 @@ from consul_onex.testing import FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real, settled
-from .test_same_answers import BEFORE
+from .both import BEFORE, Ask, ask_fake, ask_real, settled
 
 UNKNOWN: Final = "5a1b7a6e-0000-4000-8000-0123456789ab"
 MANAGEMENT: Final = "00000000-0000-0000-0000-000000000001"

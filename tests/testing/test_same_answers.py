@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from consul_onex.testing import Clock, FakeAgent
+from consul_onex.testing import FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real, settled
+from .both import Ask, ask_fake, ask_real
+from .sequences import begin_alike, begun
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
 
@@ -25,17 +22,9 @@ NOBODY = "11111111-1111-1111-1111-111111111111"
 @pytest.fixture
 def own(consul_binary: Path) -> Iterator[Agent]:
     """A real agent that nobody has asked anything yet, and that has settled."""
-    with settled(agents.dev_agent, consul_binary) as started:
-        ask_real(started, BEFORE)
+    with agents.dev_agent(binary=consul_binary) as started:
+        begun(started)
         yield started
-
-
-# Which of its own writes came first differs from start to start.
-BEFORE: Final = [
-    Ask("PUT", "/v1/catalog/register", '{"Node":"n0","Address":"a","Service":{"Service":"s"}}'),
-    Ask("PUT", "/v1/catalog/register", '{"Node":"n0","Address":"a","Check":{"Name":"c"}}'),
-    Ask("PUT", "/v1/catalog/deregister", '{"Node":"n0"}'),
-]
 
 
 def get(*paths: str) -> list[Ask]:
@@ -425,6 +414,21 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
         *register('{"Node": NaN}', '{"Node" 5}', "[1 2]", '{"Node": "a\\x"}', '{"Node": "a'),
         *get("/v1/catalog/nodes"),
     ],
+    "instances that pass": [
+        *(
+            register({"Node": node, "Address": "a", "Service": {"Service": "w"}, "Check": check})[0]
+            for node, check in (
+                ("n1", {"Name": "c", "Status": "critical"}),
+                ("n2", {"Name": "c", "Status": "passing"}),
+                ("n3", {"Name": "c", "Status": "warning"}),
+                ("n4", {"Name": "c", "Status": "passing"}),
+                ("n5", {"Name": "c", "Status": "critical"}),
+            )
+        ),
+        *get(
+            "/v1/health/service/w", "/v1/health/service/w?passing", "/v1/health/service/w?passing=0"
+        ),
+    ],
     "filters": [
         *filters("/v1/catalog/nodes", FILTERS),
         *filters("/v1/health/service/consul", ENTRY_FILTERS),
@@ -537,95 +541,8 @@ async def test_a_script_is_answered_alike(own: Agent, name: str) -> None:
 
     real = ask_real(own, script)
     agent = FakeAgent()
-    await ask_fake(agent, BEFORE)
+    await begin_alike(agent)
     fake = await ask_fake(agent, script)
 
     for ask, theirs, mine in zip(script, real, fake, strict=True):
         assert (ask, mine) == (ask, theirs), ask
-
-
-# -- any sequence of writes and reads --------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def real(consul_binary: Path) -> Iterator[Agent]:
-    with agents.dev_agent(binary=consul_binary) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def fake() -> FakeAgent:
-    """In step with the real one: all that is asked of one is asked of the other."""
-    return FakeAgent(clock=Clock())
-
-
-KEYS = st.sampled_from(["a", "a/1", "a/2", "ab", "b", ""])
-SESSIONS = st.sampled_from(["$1", "$2"])
-VALUES = st.sampled_from(["", "1", "2"])
-
-
-@st.composite
-def operations(draw: st.DrawFn) -> dict[str, Any]:
-    """One operation of a transaction; `~` is the prefix of all keys."""
-    verb = draw(
-        st.sampled_from(
-            [
-                *("set", "cas", "lock", "unlock", "get", "get-tree", "delete", "delete-cas"),
-                *("delete-tree", "check-index", "check-session", "check-not-exists"),
-            ]
-        )
-    )
-    return {
-        "Verb": verb,
-        "Key": "~" + draw(KEYS),
-        "Value": draw(st.sampled_from(["", "MQ=="])),
-        "Index": draw(st.sampled_from([0, 1])),
-        "Session": draw(SESSIONS),
-    }
-
-
-STEPS = st.one_of(
-    st.builds(lambda key, value: put(f"/v1/kv/~{key}", value), KEYS, VALUES),
-    st.builds(lambda key, value: put(f"/v1/kv/~{key}?cas=0", value), KEYS, VALUES),
-    st.builds(lambda key, n: put(f"/v1/kv/~{key}?flags={n}"), KEYS, st.integers(0, 2)),
-    st.builds(lambda key, s: put(f"/v1/kv/~{key}?acquire={s}", "h"), KEYS, SESSIONS),
-    st.builds(lambda key, s: put(f"/v1/kv/~{key}?release={s}", "h"), KEYS, SESSIONS),
-    st.builds(lambda key: Ask("DELETE", f"/v1/kv/~{key}"), KEYS),
-    st.builds(lambda key: Ask("DELETE", f"/v1/kv/~{key}?cas=1"), KEYS),
-    st.builds(lambda key: Ask("DELETE", f"/v1/kv/~{key}?recurse"), KEYS),
-    st.builds(lambda key: Ask("GET", f"/v1/kv/~{key}"), KEYS),
-    st.builds(lambda key: Ask("GET", f"/v1/kv/~{key}?recurse"), KEYS),
-    st.builds(lambda key: Ask("GET", f"/v1/kv/~{key}?keys&separator=/"), KEYS),
-    st.builds(lambda s: put(f"/v1/session/destroy/{s}"), SESSIONS),
-    st.builds(lambda s: Ask("GET", f"/v1/session/info/{s}"), SESSIONS),
-    st.builds(lambda found: txn(*found), st.lists(operations(), min_size=1, max_size=5)),
-)
-
-
-def under(prefix: str, ask: Ask) -> Ask:
-    body = json.dumps(ask.body).replace("~", prefix) if isinstance(ask.body, list) else ask.body
-    return ask._replace(path=ask.path.replace("~", prefix), body=body)
-
-
-@settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
-@given(steps=st.lists(STEPS, min_size=5, max_size=40))
-async def test_any_sequence_is_answered_alike(
-    real: Agent, fake: FakeAgent, steps: list[Ask]
-) -> None:
-    prefix = f"{uuid4().hex}/"
-    script = [
-        put("/v1/session/create", {"LockDelay": "0s"}),
-        put("/v1/session/create", {"LockDelay": "0s", "Behavior": "delete"}),
-        *(under(prefix, step) for step in steps),
-        *get(f"/v1/kv/{prefix}?recurse"),
-        put("/v1/session/destroy/$1"),
-        put("/v1/session/destroy/$2"),
-        Ask("DELETE", f"/v1/kv/{prefix}?recurse"),
-    ]
-
-    theirs, mine = ask_real(real, script), await ask_fake(fake, script)
-
-    for ask, one, other in zip(script, theirs, mine, strict=True):
-        assert (ask, other) == (ask, one), ask

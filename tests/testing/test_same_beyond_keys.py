@@ -12,8 +12,7 @@ from consul_onex.testing import FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real, settled
-from .test_same_answers import BEFORE
+from .both import BEFORE, Ask, ask_fake, ask_real, settled
 
 NODE: Final = {"Node": "n1", "ID": "40e4a748-2192-161a-0510-9bf59fe950b5", "Address": "10.0.0.1"}
 SERVICE: Final = {"Service": "web", "Port": 80, "Tags": ["a"], "Meta": {"k": "v"}}
