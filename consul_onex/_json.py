@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, to_json
 
 from .errors import InvalidRequestError
 
-__all__ = ["LAZY", "UNSAID", "adapter_of", "dumped", "place_of", "problem_of"]
+__all__ = ["LAZY", "MADE", "UNSAID", "adapter_of", "dumped", "place_of", "problem_of"]
 
 T = TypeVar("T")
 
@@ -20,6 +21,18 @@ LAZY: Final = ConfigDict(defer_build=True)
 
 UNSAID: Final = "~"
 """A step on the way to a place in a document that nobody wants to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The answer to a creation."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = LAZY
+    ID: str
+
+
+MADE: Final = TypeAdapter(_Made)
+"""What several endpoints answer to a creation: the id of what they made."""
 
 
 def adapter_of(type_: type[T]) -> TypeAdapter[T]:
