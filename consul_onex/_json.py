@@ -19,6 +19,9 @@ T = TypeVar("T")
 LAZY: Final = ConfigDict(defer_build=True)
 """For an adapter that is built when it is first used: `TypeAdapter(list[Node], config=LAZY)`."""
 
+_MANY: Final = 1000
+"""Problems that pydantic is not asked to list, since it lists them all or none."""
+
 UNSAID: Final = "~"
 """A step on the way to a place in a document that nobody wants to read."""
 
@@ -64,6 +67,8 @@ def dumped(obj: Any, operation: str | None = None) -> bytes:
 
 def problem_of(error: ValidationError) -> str:
     """Where a document is wrong, and in what way. Not what stands there: it may be a secret."""
+    if error.error_count() > _MANY:
+        return f"wrong in {error.error_count()} places"
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return f"{place_of(first) or 'the whole'}: {first['type']}"
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import resource
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -37,6 +36,7 @@ from consul_onex.transport import (
     Retry,
     _network,
 )
+from tests.chaos.memory import resident
 from tests.chaos.mutate import Raw, damaged, damaged_bytes
 from tests.walk.test_walk import CASES
 
@@ -57,7 +57,22 @@ class _Below(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         status, headers, body = self.answer
-        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+        return httpx.Response(status, headers=headers, stream=_Body(body))
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body in one piece. httpx's own is a generator, which nobody closes that stops early."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop()
 
 
 class _Wire(httpcore.AsyncNetworkBackend):
@@ -129,7 +144,7 @@ async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
         async with shallow, deep:
             for number in range(first, first + runs):
                 if fuzzed.runs == min(5000, runs // 2):
-                    before = _rss()
+                    before = resident()
                 chance = Random(f"{seed}/{number}")
                 case = chance.choice(CASES)
                 answer = Raw.of(case.response())
@@ -142,7 +157,7 @@ async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
                 else:
                     below.answer = damaged(answer, chance)
                 await _one(case, deep if number % 2 else shallow, fuzzed, f"{seed}, run {number}")
-    fuzzed.growth = _rss() - before
+    fuzzed.growth = resident() - before
     return fuzzed
 
 
@@ -163,10 +178,6 @@ async def _one(case: Any, c: ConsulClient, fuzzed: Fuzzed, which: str) -> None:
     fuzzed.slowest = max(fuzzed.slowest, took)
     if took > SLOWEST:
         fuzzed.wrong.append(f"seed {which}, {case}: took {took:.1f} s")
-
-
-def _rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def report(fuzzed: Fuzzed) -> Iterator[str]:
