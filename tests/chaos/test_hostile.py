@@ -22,7 +22,7 @@ MIB: Final = 1024 * 1024
 GROWTH: Final = 32 * 1024
 """KiB that a hostile answer may cost."""
 
-ROOM: Final = 1.0
+ROOM: Final = 3.0
 """Seconds over the attempt time-out, for a machine that is busy."""
 
 GOOD: Final = reply(body=b'[{"Key": "good", "Value": "djE="}]')
