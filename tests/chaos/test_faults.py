@@ -139,6 +139,14 @@ async def test_a_fault_that_passes_is_none_to_a_call_that_may_be_sent_again(
     assert seen == {(ask.value, reused): expected(ask) for ask, reused in CELLS}
 
 
+async def test_a_connection_that_is_not_made_in_time_is_told_in_plain_words() -> None:
+    fault = next(one for one in FAULTS if one.waits_for == "connect_timeout")
+
+    met = await meet(fault, Ask.CAS, client(Connections))
+
+    assert "ConnectTimeout (the agent is overloaded, hung, or not reachable)" in str(met.error)
+
+
 def test_no_fault_is_there_twice_and_there_are_all_that_were_wanted() -> None:
     names = [fault.name for fault in FAULTS]
 
