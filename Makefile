@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
-.PHONY: help demo test httpx2 cov lint types examples endpoints what-happens fuzz bench package \
+.PHONY: help demo test httpx2 cov lint types examples endpoints what-happens fuzz chaos bench package \
 	consul clean all
 
 help:  ## this list
@@ -54,6 +54,9 @@ what-happens: .venv/.dev  ## write docs/what-happens.md anew, from the table of 
 
 fuzz: .venv/.dev  ## a million damaged answers through the client; RUNS=..., SEED=...
 	@$(BIN)/python -m tests.chaos.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+chaos: .venv/.dev consul  ## torment a real cluster under load; MINUTES=1, SEED=...
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/.dev consul  ## how fast, beside plain httpx and py-consul; three minutes
 	@$(PIP) install --group bench || true

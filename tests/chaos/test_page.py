@@ -18,8 +18,8 @@ def test_no_figure_is_longer_than_the_settings_allow() -> None:
         (fault.name, ask.value): FIGURES[fault.name, ask]
         for fault in FAULTS
         for ask in Ask
-        # Half a second for a machine that was busy when they were measured.
-        if not 0 <= FIGURES[fault.name, ask] <= longest(fault, ask) + 0.5
+        # A second for a machine that was busy when they were measured.
+        if not 0 <= FIGURES[fault.name, ask] <= longest(fault, ask) + 1.0
     }
 
     assert too_long == {}
