@@ -154,12 +154,9 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> tuple[Load, list[s
     chance = Random(seed)
     load = Load(chance)
     urls = [agent.url for agent in (*cluster.servers, *cluster.clients, *cluster.clients)]
+    clients = [ConsulClient(url, layers=layers(), connect_timeout=1.0) for url in urls]
     done: list[str] = []
     async with anyio.create_task_group() as tasks:
-        clients = [
-            ConsulClient(url, layers=layers(), connect_timeout=1.0, attempt_timeout=8.0)
-            for url in urls
-        ]
         for number, c in enumerate(clients):
             tasks.start_soon(load.use, c, seed * 100 + number)
         for contender in (0, 3):
