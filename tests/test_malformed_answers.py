@@ -153,6 +153,23 @@ async def test_an_answer_without_the_one_member_that_counts_is_a_decode_error(
         assert len(server.requests) == 1
 
 
+async def test_an_answer_that_is_wrong_in_many_places_is_told_by_their_number() -> None:
+    body = "{" + ", ".join(f'"{n}": 0' for n in range(1001)) + "}"
+    async with fault_server([reply(body=body.encode())]) as server, client(server.url) as c:
+        with pytest.raises(DecodeError, match="wrong in 1001 places"):
+            await c.catalog.services()
+
+
+async def test_a_list_is_left_at_its_first_wrong_row() -> None:
+    async with (
+        fault_server([reply(body=b"[" + b"0, " * 2000 + b"0]")]) as server,
+        client(server.url) as c,
+    ):
+        for read in (c.kv.list("a"), c.catalog.nodes(), c.health.service("web")):
+            with pytest.raises(DecodeError, match=r": 0: [a-z_]+"):
+                await read
+
+
 BROKEN: Final = {
     "no HTTP": raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
     "an illegal status": raw(b"HTTP/1.1 abc OK\r\n\r\n"),
