@@ -126,7 +126,7 @@ def damaged(answer: Raw, chance: Random) -> Raw:
                 del headers[chance.randrange(len(headers))]
             case 5:
                 headers.append((b"Content-Encoding", b"gzip"))
-                body = gzip.compress(body, 1)
+                body = gzip.compress(body, 1, mtime=0)
             case _:
                 body = _worse(body, chance)
     return Raw(status, headers, body)
