@@ -96,6 +96,10 @@ async def all_at_once(
     async def one(ask: Ask, reused: bool) -> None:
         met = await meet(fault, ask, client(fault, connections), reused=reused, times=times)
         seen[ask.value, reused] = told(met, ask)
+        if fault.waits_for:
+            # On a busy machine a time-out may come before the server has read the request.
+            assert met.requests <= fault.attempts(ask)
+            seen[ask.value, reused] = told(met, ask)._replace(requests=0)
 
     # Each has a client, a server and a port of its own; only the waiting is shared.
     with anyio.fail_after(90):
@@ -119,7 +123,7 @@ async def test_a_fault_that_stays_ends_as_the_table_says(
         (ask.value, reused): Told(
             name_of(fault.expected(ask)),
             fault.attempts(ask) - 1,
-            fault.attempts(ask) if fault.request_arrives() else 0,
+            fault.attempts(ask) if fault.request_arrives() and not fault.waits_for else 0,
         )
         for ask, reused in CELLS
     }
@@ -135,9 +139,9 @@ async def test_a_fault_that_passes_is_none_to_a_call_that_may_be_sent_again(
     def expected(ask: Ask) -> Told:
         arrives = fault.request_arrives()
         if not fault.recovers(ask):
-            return Told(name_of(fault.expected(ask)), 0, int(arrives))
+            return Told(name_of(fault.expected(ask)), 0, int(arrives and not fault.waits_for))
         retries = int(fault.kind is not Kind.HARMLESS)
-        return Told("good", retries, retries * arrives + 1)
+        return Told("good", retries, 0 if fault.waits_for else retries * arrives + 1)
 
     assert seen == {(ask.value, reused): expected(ask) for ask, reused in CELLS}
 
