@@ -9,10 +9,11 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
-.PHONY: help demo test httpx2 cov lint types examples endpoints bench package consul clean all
+.PHONY: help demo test httpx2 cov lint types examples endpoints what-happens fuzz chaos bench package \
+	consul clean all
 
 help:  ## this list
-	@awk -F ':.*##' '/^[a-z0-9]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*##' '/^[a-z0-9-]+:.*##/ { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.runtime  ## a short story, told by an agent in memory; CONSUL=real for a real one
 	@test "$(CONSUL)" != real || $(BIN)/python -m tests.support.consul_binary
@@ -47,6 +48,15 @@ examples: .venv/.dev consul  ## the examples and the code in the pages, against 
 
 endpoints: .venv/.dev  ## write docs/endpoints.md anew, from the docstrings
 	@$(BIN)/python -m tests.endpoints
+
+what-happens: .venv/.dev  ## write docs/what-happens.md anew, from the table of faults
+	@$(BIN)/python -m tests.chaos.page
+
+fuzz: .venv/.dev  ## a million damaged answers through the client; RUNS=..., SEED=...
+	@$(BIN)/python -m tests.chaos.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+chaos: .venv/.dev consul  ## torment a real cluster under load; MINUTES=1, SEED=...
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/.dev consul  ## how fast, beside httpx, aiohttp and py-consul; four minutes
 	@$(PIP) install --group bench || true

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
@@ -24,6 +25,7 @@ from consul_onex import (
     TransactionError,
     UnsupportedEndpointError,
 )
+from consul_onex.models import PreparedQuery, ServiceQuery
 from consul_onex.transport import Breaker, Datacenters, Deadline, Layer, Limit, Retry
 from tests.support.fault_server import Answer, Seen, Then, fault_server, raw, reply
 
@@ -128,6 +130,46 @@ async def test_a_damaged_answer_is_a_decode_error(answer: Answer) -> None:
     assert len(str(outcome)) < 300
 
 
+CREATIONS: Final[dict[str, Callable[[ConsulClient], Awaitable[object]]]] = {
+    "session.create": lambda c: c.session.create(),
+    "query.create": lambda c: c.query.create(PreparedQuery(service=ServiceQuery(service="web"))),
+    "operator.area.create": lambda c: c.operator.area.create("dc2"),
+    "operator.raft.transfer_leader": lambda c: c.operator.raft.transfer_leader(),
+    "acl.oidc_auth_url": lambda c: c.acl.oidc_auth_url("sso", "http://localhost/cb"),
+}
+"""Calls of whose answer one member is the value."""
+
+
+@pytest.mark.parametrize("name", CREATIONS)
+@pytest.mark.parametrize("body", [b"{}", b'{"Other": "x"}', b'{"ID": null}', b"[]"])
+async def test_an_answer_without_the_one_member_that_counts_is_a_decode_error(
+    name: str, body: bytes
+) -> None:
+    async with fault_server([reply(body=body)]) as server, client(server.url) as c:
+        with pytest.raises(DecodeError) as raised:
+            await CREATIONS[name](c)
+
+        assert raised.value.operation == name
+        assert len(server.requests) == 1
+
+
+async def test_an_answer_that_is_wrong_in_many_places_is_told_by_their_number() -> None:
+    body = "{" + ", ".join(f'"{n}": 0' for n in range(1001)) + "}"
+    async with fault_server([reply(body=body.encode())]) as server, client(server.url) as c:
+        with pytest.raises(DecodeError, match="wrong in 1001 places"):
+            await c.catalog.services()
+
+
+async def test_a_list_is_left_at_its_first_wrong_row() -> None:
+    async with (
+        fault_server([reply(body=b"[" + b"0, " * 2000 + b"0]")]) as server,
+        client(server.url) as c,
+    ):
+        for read in (c.kv.list("a"), c.catalog.nodes(), c.health.service("web")):
+            with pytest.raises(DecodeError, match=r": 0: [a-z_]+"):
+                await read
+
+
 BROKEN: Final = {
     "no HTTP": raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
     "an illegal status": raw(b"HTTP/1.1 abc OK\r\n\r\n"),
@@ -175,6 +217,9 @@ async def test_a_body_that_never_comes_is_a_time_out() -> None:
         (reply(409, b'{"Errors": [{"OpIndex": "x"}]}'), TransactionError, 409),
         (reply(409, b"[" * 200_000), TransactionError, 409),
         (reply(500, b"\xff\xfe\x00"), ServerError, 500),
+        (reply(500, b"x", {"Content-Type": "text/plain; charset=utf-16"}), ServerError, 500),
+        (reply(500, b"x", {"Content-Type": "text/plain; charset=hex"}), ServerError, 500),
+        (reply(500, b"x", {"Content-Type": "text/plain; charset=zlib"}), ServerError, 500),
         (reply(500, b"No cluster leader" + b"." * MIB), NoLeaderError, 500),
         (packed(BOMB, status=500), ServerError, 500),
         (packed(gzip.compress(b"No cluster leader"), status=500), NoLeaderError, 500),

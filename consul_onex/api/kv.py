@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
-from pydantic import TypeAdapter
+from pydantic import FailFast, TypeAdapter
 
 from .._call import Safety
 from .._json import dumped
@@ -27,8 +27,8 @@ __all__ = ["KV"]
 Pairs = list[KVPair]
 Keys = list[str]
 
-_PAIRS: Final = TypeAdapter(list[KVPair])
-_KEYS: Final = TypeAdapter(list[str])
+_PAIRS: Final = TypeAdapter[list[KVPair]](Annotated[list[KVPair], FailFast()])
+_KEYS: Final = TypeAdapter[list[str]](Annotated[list[str], FailFast()])
 
 
 class KV:

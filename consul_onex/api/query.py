@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from .._call import Safety
-from .._json import LAZY
+from .._json import MADE
 from .._path import Params, segment
 from .._wire import Takes, Wire
 from ..errors import InvalidRequestError, NotFoundError
@@ -29,7 +29,6 @@ class _Explained(Received):
 
 
 _ROWS: Final = rows_of(PreparedQuery)
-_ID: Final = TypeAdapter(dict[str, str], config=LAZY)
 _RESULT: Final = TypeAdapter(QueryResult)
 _EXPLAINED: Final = TypeAdapter(_Explained)
 
@@ -60,9 +59,9 @@ class Query:
         https://developer.hashicorp.com/consul/api-docs/query#create-prepared-query
         """
         made = await self._wire.write(
-            "query.create", "POST", "/v1/query", _ID, json=query.body(), takes=Takes.DATACENTER
+            "query.create", "POST", "/v1/query", MADE, json=query.body(), takes=Takes.DATACENTER
         )
-        return made["ID"]
+        return made.ID
 
     async def list(self, cursor: Cursor | None = None) -> Rows:
         """

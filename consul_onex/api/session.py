@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from .._call import Safety
-from .._json import LAZY
+from .._json import MADE
 from .._path import segment
 from .._wire import Wire
 from ..models._base import rows_of
@@ -21,7 +19,6 @@ __all__ = ["Session"]
 Rows = list[SessionEntry]
 
 _ROWS: Final = rows_of(SessionEntry)
-_ID: Final = TypeAdapter(dict[str, str], config=LAZY)
 
 
 class Session:
@@ -73,9 +70,9 @@ class Session:
             service_checks=None if service_checks is None else list(service_checks),
         )
         made = await self._wire.write(
-            "session.create", "PUT", "/v1/session/create", _ID, json=session.body()
+            "session.create", "PUT", "/v1/session/create", MADE, json=session.body()
         )
-        return made["ID"]
+        return made.ID
 
     async def renew(self, session: str) -> SessionEntry | None:
         """

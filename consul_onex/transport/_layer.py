@@ -83,7 +83,9 @@ async def fault_of_answer(response: httpx.Response) -> Fault:
 
 def _text(response: httpx.Response, body: bytes) -> str:
     try:
-        return httpx.Response(response.status_code, headers=response.headers, content=body).text
+        unpacked = httpx.Response(response.status_code, headers=response.headers, content=body)
+        # Not its `text`: an answer may name any codec, and some of them raise errors of their own.
+        return unpacked.content.decode("utf-8", errors="replace")
     except httpx.DecodingError:
         # An error whose text cannot be unpacked still is that error.
         return ""

@@ -341,7 +341,8 @@ def _translated(error: Exception) -> httpx.TransportError:
     root: BaseException = error
     while (below := _below(root)) is not None:
         root = below
-    text = str(error) or str(root)
+    # A time-out of asyncio's ends in a cancellation, which says only who cancelled what.
+    text = str(error) or (str(root) if isinstance(root, Exception) else "")
     if isinstance(error, httpcore.LocalProtocolError):
         # h11 quotes the header it does not like.
         text = "the request cannot be sent as it is"

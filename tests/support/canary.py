@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 import logging
 import os
-import uuid
+import secrets
+import string
 from collections.abc import Generator
 from typing import Final
 from warnings import WarningMessage
@@ -26,10 +27,16 @@ __all__ = ["CANARY", "Bottom", "leaks"]
 # Shared with the workers of a distributed run, which inherit the environment.
 _VARIABLE: Final = "TEST_RUN_CANARY"
 
-CANARY: Final = SecretStr(os.environ.setdefault(_VARIABLE, str(uuid.uuid4())))
+# Letters of both cases, where a UUID would have hexadecimal digits: eight of those are soon met by
+# chance, in a run that is full of UUIDs.
+_LETTERS: Final = string.ascii_letters + string.digits
+
+CANARY: Final = SecretStr(
+    os.environ.setdefault(_VARIABLE, "".join(secrets.choice(_LETTERS) for _ in range(36)))
+)
 """The token of this run. A SecretStr, since the locals of a failing test are shown."""
 
-_LONG: Final = 12
+_LONG: Final = 8
 """So many characters of the token are no coincidence."""
 
 
@@ -49,7 +56,7 @@ def _pieces(length: int, step: int) -> frozenset[str]:
 
 _PIECES: Final = _pieces(_LONG, 1)
 
-# Every twelve characters have one of these in them: a quarter of the work for most texts.
+# Every eight characters have one of these in them: a quarter of the work for most texts.
 _HINTS: Final = _pieces(_LONG // 2, _LONG // 2)
 
 

@@ -109,12 +109,14 @@ class Seen:
 
 
 Script: TypeAlias = Sequence[Answer] | Callable[[Seen], Answer]
+Greeting: TypeAlias = Callable[[int], Answer | None]
+"""What a connection, by its number, gets unasked; None and it is read from, as usual."""
 
 
 class FaultServer:
     """A running server; `fault_server` makes one."""
 
-    def __init__(self, script: Script, port: int) -> None:
+    def __init__(self, script: Script, port: int, greeting: Greeting = lambda _: None) -> None:
         self.port = port
         self.requests: list[Seen] = []
         self.accepted = 0
@@ -122,6 +124,7 @@ class FaultServer:
         self.open = 0
         """Connections that neither side has closed."""
         self._answer = script if callable(script) else _one_by_one(script)
+        self._greeting = greeting
         self._changed = anyio.Event()
 
     @property
@@ -161,26 +164,33 @@ class FaultServer:
             self._change()
 
     async def _converse(self, connection: _Connection) -> None:
+        unasked = self._greeting(connection.number)
+        if unasked is not None:
+            await self._give(connection, unasked)
+            return
         while True:
             seen = await connection.read_request()
             self.requests.append(seen)
             self._change()
             answer = self._answer(seen)
-            if answer.hold is not None:
-                await connection.wait_or_leave(answer.hold)
-            await connection.send(answer)
-            if answer.then is Then.HANG:
-                await connection.wait_or_leave(anyio.Event())
-            if answer.then is Then.RESET:
-                connection.reset_on_close()
+            await self._give(connection, answer)
             if answer.then is not Then.KEEP:
                 return
+
+    async def _give(self, connection: _Connection, answer: Answer) -> None:
+        if answer.hold is not None:
+            await connection.wait_or_leave(answer.hold)
+        await connection.send(answer)
+        if answer.then is Then.HANG:
+            await connection.wait_or_leave(anyio.Event())
+        if answer.then is Then.RESET:
+            connection.reset_on_close()
 
 
 class _Connection:
     def __init__(self, stream: SocketStream, number: int) -> None:
         self._stream = stream
-        self._number = number
+        self.number = number
         self._received = b""
 
     async def read_request(self) -> Seen:
@@ -195,7 +205,7 @@ class _Connection:
         while len(self._received) < length:
             self._received += await self._stream.receive()
         body, self._received = self._received[:length], self._received[length:]
-        return Seen(method, target, headers, body, self._number)
+        return Seen(method, target, headers, body, self.number)
 
     async def send(self, answer: Answer) -> None:
         at_once = len(answer.data) - answer.trickle
@@ -239,13 +249,20 @@ def _one_by_one(answers: Sequence[Answer]) -> Callable[[Seen], Answer]:
 
 @asynccontextmanager
 async def fault_server(
-    script: Script, *, deaf_until: anyio.Event | None = None, unix: Path | None = None
+    script: Script,
+    *,
+    greeting: Greeting = lambda _: None,
+    deaf_until: anyio.Event | None = None,
+    port: int = 0,
+    unix: Path | None = None,
 ) -> AsyncIterator[FaultServer]:
     """
-    A server on a free port or a unix socket, until the end of the `with`.
+    A server on a port, a free one where none is given, or a unix socket, until the end of the
+    `with`.
 
     `script` is the answers in their order, of which the last one stays, or a function of the
-    request. Before `deaf_until` is set the system takes connections, and nobody reads from them.
+    request; `greeting` is what a connection gets before anything is read from it. Before
+    `deaf_until` is set the system takes connections, and nobody reads from them.
     """
 
     async def listen() -> None:
@@ -255,11 +272,11 @@ async def fault_server(
 
     listener: Listener[SocketStream]
     if unix is None:
-        listener = await anyio.create_tcp_listener(local_host=HOST)
+        listener = await anyio.create_tcp_listener(local_host=HOST, local_port=port)
         port = listener.extra(SocketAttribute.local_port)
     else:
         listener, port = await anyio.create_unix_listener(unix), 0
-    server = FaultServer(script, port)
+    server = FaultServer(script, port, greeting)
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
         yield server

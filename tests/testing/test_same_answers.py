@@ -13,7 +13,7 @@ from consul_onex.testing import FakeAgent
 from tests.support import agents
 from tests.support.agents import Agent
 
-from .both import Ask, ask_fake, ask_real
+from .both import Ask, ask_fake, ask_real, settled
 from .sequences import begin_alike, begun
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
@@ -22,7 +22,7 @@ NOBODY = "11111111-1111-1111-1111-111111111111"
 @pytest.fixture
 def own(consul_binary: Path) -> Iterator[Agent]:
     """A real agent that nobody has asked anything yet, and that has settled."""
-    with agents.dev_agent(binary=consul_binary) as started:
+    with settled(agents.dev_agent, consul_binary) as started:
         begun(started)
         yield started
 

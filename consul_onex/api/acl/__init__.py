@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import ClassVar, Final
 
-from pydantic import SecretStr, TypeAdapter
+from pydantic import ConfigDict, SecretStr, TypeAdapter
 
 from ..._call import Safety
 from ..._json import LAZY
@@ -32,10 +33,19 @@ from .token import Tokens
 
 __all__ = ["ACL"]
 
+
+@dataclass(frozen=True, slots=True)
+class _AuthURL:
+    """Where to log in."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = LAZY
+    AuthURL: str
+
+
 _TOKEN: Final = TypeAdapter(ACLToken)
 _REPLICATION: Final = TypeAdapter(ACLReplication)
 _AUTHORIZATIONS: Final = rows_of(ACLAuthorization)
-_URL: Final = TypeAdapter(dict[str, str], config=LAZY)
+_URL: Final = TypeAdapter(_AuthURL)
 
 
 class ACL:
@@ -175,7 +185,7 @@ class ACL:
         url = await self._wire.write(
             "acl.oidc_auth_url", "POST", "/v1/acl/oidc/auth-url", _URL, json=request.body()
         )
-        return url["AuthURL"]
+        return url.AuthURL
 
     async def oidc_callback(
         self,

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import ConfigDict, StrictBool, TypeAdapter
 
 from ..._call import Safety
-from ..._json import LAZY
+from ..._json import LAZY, MADE
 from ..._path import Params, segment
 from ..._wire import Takes, Wire
 from ...errors import (
@@ -31,14 +31,6 @@ Matches = dict[str, list[Intention]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Created:
-    """The answer to a creation."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = LAZY
-    ID: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Verdict:
     """The answer to a check."""
 
@@ -51,7 +43,6 @@ _ROWS: Final = rows_of(Intention)
 _MATCHES: Final = TypeAdapter[Matches](
     dict[str, Annotated[list[Intention], NullIs(list)]], config=LAZY
 )
-_CREATED: Final = TypeAdapter(_Created)
 _VERDICT: Final = TypeAdapter(_Verdict)
 
 _EXACT: Final = "/v1/connect/intentions/exact"
@@ -233,7 +224,7 @@ class Intentions:
             "connect.intention.create",
             "POST",
             "/v1/connect/intentions",
-            _CREATED,
+            MADE,
             json=intention.body(),
         )
         return created.ID

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from ..._call import Safety
-from ..._json import LAZY, dumped
+from ..._json import MADE, dumped
 from ..._path import segment
 from ..._wire import Takes, Wire
 from ...models._base import rows_of
@@ -22,7 +20,6 @@ Rows = list[Area]
 Joins = list[AreaJoin]
 Members = list[AreaMember]
 
-_ID: Final = TypeAdapter(dict[str, str], config=LAZY)
 _ROWS: Final = rows_of(Area)
 _JOINS: Final = rows_of(AreaJoin)
 _MEMBERS: Final = rows_of(AreaMember)
@@ -63,11 +60,11 @@ class Areas:
             use_tls=use_tls,
         )
         made = await self._wire.write(
-            *("operator.area.create", "POST", "/v1/operator/area", _ID),
+            *("operator.area.create", "POST", "/v1/operator/area", MADE),
             json=area.body(),
             takes=Takes.DATACENTER,
         )
-        return made["ID"]
+        return made.ID
 
     async def list(self, cursor: Cursor | None = None) -> Rows:
         """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
-from pydantic import StrictBool, TypeAdapter
+from pydantic import ConfigDict, StrictBool, TypeAdapter
 
 from ..._json import LAZY
 from ..._path import Params
@@ -14,8 +15,17 @@ from ...models.operator import RaftConfiguration
 
 __all__ = ["Raft"]
 
+
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """The answer to a transfer."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = LAZY
+    Success: StrictBool
+
+
 _CONFIGURATION: Final = TypeAdapter(RaftConfiguration)
-_SUCCESS: Final = TypeAdapter(dict[str, StrictBool], config=LAZY)
+_TRANSFER: Final = TypeAdapter(_Transfer)
 
 
 class Raft:
@@ -77,8 +87,8 @@ class Raft:
             "operator.raft.transfer_leader",
             "POST",
             "/v1/operator/raft/transfer-leader",
-            _SUCCESS,
+            _TRANSFER,
             params,
             takes=Takes.DATACENTER,
         )
-        return answer["Success"]
+        return answer.Success

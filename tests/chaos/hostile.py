@@ -1,0 +1,44 @@
+"""
+`python -m tests.chaos.hostile URL LIMIT`: read one hostile answer, and say what it cost.
+
+A process of its own, since the most memory that a process ever had never goes down again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import anyio
+
+from consul_onex import ConsulClient, ConsulError
+from consul_onex.settings import ConsulSettings
+from tests.chaos.memory import peak
+
+ATTEMPT = 2.0
+"""Seconds of the attempt time-out."""
+
+
+async def main(url: str, limit: int) -> None:
+    settings = ConsulSettings(
+        address=url,
+        attempt_timeout=ATTEMPT,
+        retry_attempts=1,
+        max_response_bytes=limit,
+        gzip=True,
+    )
+    async with ConsulClient(settings=settings) as c:
+        # What the first call imports and builds is not the answer's fault.
+        await c.kv.list("good")
+        before, started, ended = peak(), anyio.current_time(), "a value"
+        try:
+            await c.kv.list("bad")
+        except ConsulError as error:
+            ended = type(error).__name__
+        seconds, growth = anyio.current_time() - started, peak() - before
+        usable = bool(await c.kv.list("good"))
+    print(json.dumps({"end": ended, "seconds": seconds, "growth": growth, "usable": usable}))
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1], int(sys.argv[2]))
