@@ -42,6 +42,7 @@ def filled(kind: type[ConsulError]) -> ConsulError:
         "detail": "because",
         "key": "locks/report",
         "session": "1e9c36cc-4d5c-4b0f-8a55-5f0b0f6d1d11",
+        "timed_out": True,
     }
     known = inspect.signature(kind).parameters
     error = kind("it broke", **{name: values[name] for name in known if name != "message"})
