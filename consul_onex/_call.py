@@ -57,9 +57,9 @@ class Call:
     local: bool = False
     """About the agent itself: means something else, or nothing, when asked elsewhere."""
     paced: bool = False
-    """Whoever calls waits between failures by himself, as a watch does."""
+    """Whoever calls waits between failures by himself, as a watch does: it is sent once."""
     control: bool = False
-    """Keeps something alive or lets it go: must not queue behind other calls."""
+    """Keeps something alive or lets it go: must not queue behind other calls, nor be refused."""
     datacenter: str | None = None
     """Where to ask; None is the agent's own datacenter."""
     index_of: str | None = None

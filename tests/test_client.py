@@ -29,6 +29,8 @@ from consul_onex import (
     InvalidKeyError,
     InvalidRequestError,
     Safety,
+    ServerError,
+    ServiceRegistration,
 )
 from consul_onex._call import CARD
 from consul_onex.client import Overrides
@@ -252,6 +254,49 @@ async def test_a_call_of_a_view_that_is_paced_is_sent_once_and_past_an_open_circ
             await paced.kv.get("k")
 
     assert (once, again, len(bottom.requests)) == (1, 4, 5)
+
+
+ALIVE: dict[str, Callable[[ConsulClient], Awaitable[object]]] = {
+    "session.renew": lambda c: c.session.renew("s"),
+    "session.destroy": lambda c: c.session.destroy("s"),
+    "kv.release": lambda c: c.kv.release("k", "s"),
+    "agent.register": lambda c: c.agent.register(ServiceRegistration(name="web")),
+    "agent.deregister": lambda c: c.agent.deregister("web"),
+    "agent.service_maintenance": lambda c: c.agent.service_maintenance("web", True),
+    "agent.check_update": lambda c: c.agent.check_update("web", "passing"),
+}
+
+
+@pytest.mark.parametrize("operation", ALIVE)
+@pytest.mark.parametrize("paced", [False, True])
+async def test_what_keeps_something_alive_passes_an_open_circuit_and_an_election_unless_paced(
+    operation: str, paced: bool
+) -> None:
+    asked: list[str] = []
+
+    def elects(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if asked.count(request.method) == 1:
+            return httpx.Response(500, text="No cluster leader")
+        if request.method == "GET":
+            pair = {"Key": "k", "Value": None, "Flags": 0, "Session": "s", "ModifyIndex": 7}
+            return httpx.Response(200, json=[pair | {"CreateIndex": 5, "LockIndex": 1}])
+        return httpx.Response(200, json=[] if operation == "session.renew" else True)
+
+    layers: list[Layer] = [Retry(initial=0), Breaker()]
+    async with ConsulClient(transport=httpx.MockTransport(elects), layers=layers) as c:
+        with pytest.raises(ServerError):
+            await c.using(retry=False).kv.put("k", "")
+        c.circuits["consul.default"].isolate()
+        asked.clear()
+        if paced:
+            with pytest.raises(ServerError, match="No cluster leader"):
+                await ALIVE[operation](c.using(paced=True))
+        else:
+            await ALIVE[operation](c)
+
+    every = ["GET", "PUT"] if operation == "kv.release" else ["PUT"]
+    assert asked == (every[:1] if paced else [method for method in every for _ in range(2)])
 
 
 async def test_a_view_waits_as_long_as_it_is_told() -> None:

@@ -14,7 +14,7 @@ from .._json import dumped
 from .._numbers import count
 from .._path import Params, key_path, prefix_path
 from .._values import as_bytes, u64
-from .._wire import Wire
+from .._wire import Takes, Wire
 from ..errors import InvalidRequestError
 from ..models.kv import KVPair
 from ..query import Consistency, Cursor
@@ -217,7 +217,7 @@ class KV:
         self, key: str, session: str, value: bytes | str | None = None, *, flags: int | None = None
     ) -> bool:
         """
-        Unlock a key, if this session holds it. Returns whether it did.
+        Unlock a key, if this session holds it. Returns whether it did. It goes before other calls.
 
         Consul writes the request's body over the value. So, unless given, value and flags are
         read first (consistently, since a server that was just restarted may say that there is no
@@ -228,8 +228,7 @@ class KV:
         """
         release = ("release", _text("session", session))
         if value is None or flags is None:
-            fresh = KV(self._wire.using(consistency=Consistency.CONSISTENT))
-            pair = await fresh.get(key)
+            pair = await self._surely(key)
             if pair is None or pair.session != session:
                 return False
             value = pair.value if value is None else value
@@ -242,6 +241,18 @@ class KV:
             content=as_bytes(value),
             control=True,
         )
+
+    async def _surely(self, key: str) -> KVPair | None:
+        """The pair as the leader has it, read as soon as what follows on it would be written."""
+        answer = await self._wire.using(consistency=Consistency.CONSISTENT).ask(
+            *("kv.get", "GET", key_path(key)),
+            safety=Safety.SAFE,
+            takes=Takes.READ,
+            control=True,
+            missing=True,
+        )
+        pairs = [] if answer.status == 404 else answer.decode(_PAIRS)
+        return pairs[0] if pairs else None
 
     # -- made of the above ------------------------------------------------------------------------
 

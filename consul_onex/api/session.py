@@ -78,8 +78,8 @@ class Session:
         """
         Begin a session's ttl anew. None where there is no such session any more.
 
-        It goes before other calls and past an open circuit, and is sent once: who keeps a session
-        alive tries again in time.
+        It goes before other calls and past an open circuit. A loop that keeps a session alive does
+        so in a view with `paced=True`, whose calls are sent once: a pause here may be too long.
 
         PUT /v1/session/renew/:session
         https://developer.hashicorp.com/consul/api-docs/session#renew-session

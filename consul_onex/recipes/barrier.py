@@ -13,14 +13,11 @@ from ..errors import (
     SessionLostError,
 )
 from ..models.kv import KVPair
-from .session import PASSING, KeptSession, SessionKeeper, Terms, within
+from .session import PASSING, WAIT, KeptSession, SessionKeeper, Terms, soon, within
 
 __all__ = ["Barrier"]
 
 log = logging.getLogger("consul_onex")
-
-# A query that is cancelled keeps its place for so long.
-_WAIT = 15.0
 
 
 class Barrier:
@@ -37,6 +34,8 @@ class Barrier:
     `open` opens it by hand. With as many `parties` as never come it is a gate.
 
     The other arguments are those of `SessionKeeper`. All must give the same number of parties.
+
+    https://developer.hashicorp.com/consul/docs/dynamic-app-config/sessions
     """
 
     def __init__(self, c: ConsulClient, prefix: str, parties: int, **terms: Unpack[Terms]) -> None:
@@ -45,7 +44,9 @@ class Barrier:
         terms.setdefault("name", "consul_onex barrier")
         self.prefix = prefix.rstrip("/")
         self.parties = parties
-        self._c = c.using(wait=_WAIT)
+        self._c = c.using(wait=WAIT)
+        # Who waits tries again by himself, so that only what is known now holds him up.
+        self._paced = self._c.using(paced=True)
         # Who waits is there as long as the session is.
         self._keeper = SessionKeeper(c, behavior="delete", **terms)
 
@@ -71,7 +72,7 @@ class Barrier:
         await self._c.kv.put(self._open, b"")
 
     async def is_open(self) -> bool:
-        """Whether who comes now need not wait."""
+        """Whether it is open: who comes now need not wait."""
         return await self._c.kv.get(self._open) is not None
 
     @property
@@ -81,23 +82,24 @@ class Barrier:
     async def _pass(self) -> None:
         while True:
             try:
-                if await self.is_open():
+                if await self._paced.kv.get(self._open) is not None:
                     return
-                async with self._keeper as session:
+                session = await self._keeper.create(paced=True)
+                async with session.kept():
                     await self._meet(session)
                 return
             except (*PASSING, InvalidSessionError, SessionLostError) as error:
                 log.info("the barrier %r is come to again: %s", self.prefix, error)
-            await self._keeper.sleep(0.5 + self._keeper.dice())
+            await self._keeper.sleep(soon(self._keeper.dice))
 
     async def _meet(self, session: KeptSession) -> None:
-        await self._c.kv.acquire(f"{self.prefix}/{session.id}", session.id)
+        await self._paced.kv.acquire(f"{self.prefix}/{session.id}", session.id)
         async for pairs in self._c.kv.watch_prefix(f"{self.prefix}/"):
             if any(pair.key == self._open for pair in pairs):
                 return
             if self._waiting(pairs) >= self.parties:
                 # All who see it do this, since each may die before it has.
-                await self.open()
+                await self._paced.kv.put(self._open, b"")
                 return
 
     def _waiting(self, pairs: list[KVPair]) -> int:

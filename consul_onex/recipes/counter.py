@@ -19,11 +19,12 @@ class Counter:
         hits = Counter(c, "hits")
         await hits.add(1)
 
-    Each addition is a check-and-set, so none is lost, and no two return the same value for the
-    same step. The key holds the number as decimal digits; a key that is not there counts as 0.
-    LockConflictError where it holds something else.
+    Each addition is a check-and-set, so none is lost. The key holds the number as decimal digits; a
+    key that is not there counts as 0. LockConflictError where it holds something else.
 
     `now` is a clock that only goes forward.
+
+    https://developer.hashicorp.com/consul/api-docs/kv#create-update-key
     """
 
     def __init__(

@@ -25,7 +25,17 @@ from ..errors import (
 from ..models.kv import KVPair
 from ..models.txn import TxnResult
 from ..watch import Watch
-from .session import PASSING, Entrance, KeptSession, SessionKeeper, SessionState, Terms, within
+from .session import (
+    PASSING,
+    WAIT,
+    Entrance,
+    KeptSession,
+    SessionKeeper,
+    SessionState,
+    Terms,
+    soon,
+    within,
+)
 
 __all__ = ["LOCK_FLAG", "Contest", "Held", "Lock", "Rules"]
 
@@ -35,9 +45,6 @@ T = TypeVar("T")
 
 LOCK_FLAG: Final = 0x2DDCCBC058A50C18
 """What the key of a lock has for its flags, whichever client made it."""
-
-# A query that is cancelled keeps its place for so long.
-_WAIT: Final = 15.0
 
 
 class Held:
@@ -203,7 +210,7 @@ class Contest(Generic[T]):
     """
 
     def __init__(self, c: ConsulClient, rules: Rules[T], keeper: SessionKeeper) -> None:
-        self._c = c.using(wait=_WAIT)
+        self._c = c.using(wait=WAIT)
         self._sure = self._c.using(consistency="consistent")
         # A contender waits between its tries, so that only what is known now holds them up.
         self._paced = self._c.using(paced=True)
@@ -269,7 +276,7 @@ class Contest(Generic[T]):
                 pause = self._pause_after(error, claim)
             except PASSING as error:
                 log.info("%s is tried for again: %s", self._rules.what, error)
-                pause = self._pause()
+                pause = soon(self._keeper.dice)
             await self._keeper.sleep(pause)
 
     async def _take(self, c: ConsulClient, seen: T, session: KeptSession) -> Held:
@@ -283,10 +290,7 @@ class Contest(Generic[T]):
             # Somebody was faster: the next look will show it.
             return 0.02 + 0.03 * self._keeper.dice()
         # It is held back, which only time ends.
-        return self._pause()
-
-    def _pause(self) -> float:
-        return 0.5 + self._keeper.dice()
+        return soon(self._keeper.dice)
 
     async def _until_free(self, claim: _Claim) -> T:
         watch = self._rules.watch(self._c)
@@ -298,7 +302,7 @@ class Contest(Generic[T]):
                 return seen
             if left:
                 # Nothing may change before the next try.
-                await self._keeper.sleep(self._pause())
+                await self._keeper.sleep(soon(self._keeper.dice))
                 watch = self._rules.watch(self._c)
 
     async def _clear(self, seen: T) -> bool:

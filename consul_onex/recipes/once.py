@@ -9,14 +9,11 @@ from typing import Unpack
 from ..client import ConsulClient
 from ..models.kv import KVPair
 from .lock import Held, Lock
-from .session import PASSING, SessionKeeper, Terms
+from .session import PASSING, WAIT, SessionKeeper, Terms, soon
 
 __all__ = ["Once"]
 
 log = logging.getLogger("consul_onex")
-
-# A query that is cancelled keeps its place for so long.
-_WAIT = 15.0
 
 
 class Once:
@@ -35,12 +32,16 @@ class Once:
     `held.token`.
 
     The other arguments are those of `SessionKeeper`.
+
+    https://developer.hashicorp.com/consul/docs/dynamic-app-config/sessions
     """
 
     def __init__(self, c: ConsulClient, prefix: str, **terms: Unpack[Terms]) -> None:
         terms.setdefault("name", "consul_onex once")
         self.prefix = prefix.rstrip("/")
-        self._c = c.using(wait=_WAIT)
+        self._c = c.using(wait=WAIT)
+        # Who waits tries again by himself, so that only what is known now holds him up.
+        self._paced = self._c.using(paced=True)
         self._lock = Lock(c, f"{self.prefix}/.lock", **terms)
         # Its clock, and its dice.
         self._keeper = SessionKeeper(c, **terms)
@@ -87,13 +88,13 @@ class Once:
     async def _look(self) -> list[KVPair]:
         while True:
             try:
-                return await self._c.kv.list(f"{self.prefix}/")
+                return await self._paced.kv.list(f"{self.prefix}/")
             except PASSING as error:
                 log.info("%s is looked at again: %s", self.prefix, error)
             await self._pause()
 
     async def _pause(self) -> None:
-        await self._keeper.sleep(0.5 + self._keeper.dice())
+        await self._keeper.sleep(soon(self._keeper.dice))
 
     def _state(self, seen: list[KVPair]) -> tuple[bytes | None, bool]:
         """The result, if there is one, and whether somebody is at it."""

@@ -24,7 +24,6 @@ from ..errors import (
     UnknownCheckError,
 )
 from ..models.service import AgentService, ServiceRegistration
-from ..query import Cursor
 from .session import PASSING, boot_time, within
 
 __all__ = ["Health", "Registration", "RegistrationState"]
@@ -133,7 +132,8 @@ class Registration:
             c = c.using(namespace=service.namespace)
         if service.partition is not None:
             c = c.using(partition=service.partition)
-        self._c = c
+        # It is told and looked at at a pace of its own, which no layer knows better.
+        self._c = c.using(paced=True)
         self._health = health
         self._wait = wait
         self._every = every
@@ -323,10 +323,7 @@ class Registration:
             await self._tell(status, note)
 
     async def _look(self) -> AgentService | None:
-        # As the step of a watch: who waits between failures need not be held back by the circuit.
-        once = Cursor()
-        once.paced = True
-        return await self._c.agent.service(self.id, once)
+        return await self._c.agent.service(self.id)
 
     async def _is_as_it_was(self, found: AgentService | None) -> bool:
         if found is None or self._compared(found) != self._mine:

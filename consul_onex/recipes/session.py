@@ -34,12 +34,14 @@ from ..models.session import SessionEntry
 
 __all__ = [
     "PASSING",
+    "WAIT",
     "Entrance",
     "KeptSession",
     "SessionKeeper",
     "SessionState",
     "Terms",
     "boot_time",
+    "soon",
     "within",
 ]
 
@@ -55,7 +57,10 @@ PASSING: Final = (
     RateLimitedError,
     ServerError,
 )
-"""Errors that pass by themselves: who waits for a lock outlives them."""
+"""Errors that pass by themselves: who waits for something outlives them."""
+
+WAIT: Final = 15.0
+"""Seconds that Consul may hold a query back: one that is cancelled keeps its place for so long."""
 
 # Letting go may take so long, also when it was cancelled. What it does not reach, the ttl ends.
 _GIVE_BACK: Final = 2.0
@@ -81,6 +86,11 @@ _BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 def boot_time() -> float:
     """Seconds by a clock that nobody sets, and that counts a suspended machine's time too."""
     return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
+
+def soon(dice: Callable[[], float]) -> float:
+    """Seconds until what failed is tried again: not by all who failed at the same moment."""
+    return 0.5 + dice()
 
 
 async def within(
@@ -131,7 +141,7 @@ class SessionState(enum.Enum):
 
 
 class Terms(TypedDict, total=False):
-    """What a lock, a semaphore and an election hand on to `SessionKeeper`, which explains it."""
+    """What whatever needs a session hands on to `SessionKeeper`, which explains it."""
 
     name: str
     ttl: float

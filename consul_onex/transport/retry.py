@@ -38,8 +38,8 @@ class Retry:
     twice is the same as once. `writes=False` excludes writes from the latter: a plain put that
     comes late could overwrite what another writer put in between. Blocking queries are never sent
     again, since their index may be void after whatever broke them; a watch waits by itself and
-    reads anew. Neither are calls that keep a session or a check alive, or let it go: they have a
-    time of their own, which no pause and no budget must use up.
+    reads anew. Neither are the calls of a view with `paced=True`: whoever makes them has a time of
+    his own, which no pause and no budget must use up.
 
     No pause reaches into the call's deadline, and all calls of a client share a `budget`: each
     retry takes one from it, each success puts a tenth back. A cluster that is down for long then
@@ -165,7 +165,7 @@ class RetryTransport(httpx.AsyncBaseTransport):
         return None
 
     def _repeatable(self, call: Call, outcome: Outcome) -> bool:
-        if call.blocking or call.paced or call.control or not call.retry:
+        if call.blocking or call.paced or not call.retry:
             return False
         if outcome is Outcome.MAYBE_APPLIED:
             return call.safety is Safety.SAFE or (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from consul_onex.testing import Clock as FakeClock
 from consul_onex.transport import Connections
 
 
@@ -24,11 +25,32 @@ async def settled() -> None:
     await anyio.wait_all_tasks_blocked()
 
 
-class Clock:
-    """Time that passes only where a test lets it."""
+# A test that has failed lets no time pass any more, and leaving a block waits for that, shielded.
+# After so many real seconds its time goes on by itself. No test that is well stands still so long.
+_GUARD: Final = 30.0
 
-    def __init__(self) -> None:
+
+class GuardedClock(FakeClock):
+    """The clock of a fake agent, which goes on by itself once its test has failed."""
+
+    def __init__(self, *, guard: float = _GUARD) -> None:
+        super().__init__()
+        self._guard = guard
+
+    async def sleep(self, seconds: float) -> None:
+        due = self.time() + seconds
+        with anyio.move_on_after(self._guard) as guard:
+            await super().sleep(seconds)
+        if guard.cancelled_caught:
+            await self.advance(max(0.0, due - self.time()))
+
+
+class Clock:
+    """Time that passes only where a test lets it, or once that has failed."""
+
+    def __init__(self, *, guard: float = _GUARD) -> None:
         self.time = 1000.0
+        self._guard = guard
         self._alarms: dict[anyio.Event, float] = {}
 
     def now(self) -> float:
@@ -39,11 +61,14 @@ class Clock:
             await anyio.lowlevel.checkpoint()
             return
         alarm = anyio.Event()
-        self._alarms[alarm] = self.time + seconds
+        due = self._alarms[alarm] = self.time + seconds
         try:
-            await alarm.wait()
+            with anyio.move_on_after(self._guard) as guard:
+                await alarm.wait()
         finally:
             self._alarms.pop(alarm, None)
+        if guard.cancelled_caught:
+            await self.advance(max(0.0, due - self.time))
 
     async def advance(self, seconds: float) -> None:
         """Let so much time pass, and everybody do what they do in it."""

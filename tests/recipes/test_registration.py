@@ -35,7 +35,8 @@ from consul_onex import (
 from consul_onex.models import ACLLink, ACLPolicy, ACLToken, AgentHealth, HealthCheck
 from consul_onex.recipes import Health, Registration, RegistrationState
 from consul_onex.testing import Clock, FakeAgent
-from consul_onex.transport import Breaker, Deadline, Layer, Limit
+from consul_onex.transport import Breaker, Deadline, Layer, Limit, Retry, RetryStatistics
+from tests.recipes.support import GuardedClock
 from tests.support.agents import Agent
 
 TTL = 15.0
@@ -101,7 +102,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         # Others share this agent.
         assert '"web"' not in agent.request("GET", "/v1/agent/services").body.decode()
     else:
-        clock = Clock()
+        clock = GuardedClock()
         fake = FakeAgent(clock=clock)
         async with ConsulClient(transport=fake) as c, ConsulClient(transport=fake) as other:
             yield Place(c, other, clock)
@@ -371,7 +372,7 @@ async def test_without_that_right_entering_is_refused(acl_agent: Agent) -> None:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return GuardedClock()
 
 
 @pytest.fixture
@@ -732,13 +733,37 @@ async def test_an_open_circuit_keeps_nothing_of_it_back(
 ) -> None:
     await f.kv.get("anything")
     f.circuits["consul.default"].isolate()
-    async with kept() as registration:
+    async with kept(web(checks=[Check.http("http://127.0.0.1:1/", interval=10)])) as registration:
         await clock.advance(60)
         state = registration.state
     f.circuits["consul.default"].reset()
 
     assert state is State.REGISTERED
     assert await f.agent.services() == {}
+
+
+async def test_nothing_of_it_waits_for_a_retry(fake: FakeAgent, clock: Clock) -> None:
+    layers: list[Layer] = [Retry(attempts=9, initial=60, jitter=0)]
+    timed: dict[str, Any] = {"now": clock.time, "sleep": clock.sleep, "dice": lambda: 0.0}
+    async with ConsulClient(transport=fake, layers=layers) as c:
+        async with Registration(c, web(), drain=1, **timed) as registration:
+            for path in ("/v1/agent/check/*", "/v1/agent/service/web", REGISTER):
+                fake.answer(500, "No cluster leader", path=path, times=1)
+                await c.agent.deregister("web")
+                await clock.advance(TTL / 3 + 1)
+                assert registration.state is State.REGISTERED
+            fake.answer(500, "No cluster leader", path="/v1/agent/service/maintenance/web")
+            fake.answer(500, "No cluster leader", path="/v1/agent/service/deregister/web")
+        assert c.statistics().retry == RetryStatistics(retries=0, budget=500)
+
+
+async def test_a_test_that_fails_lets_it_leave_all_the_same(f: ConsulClient) -> None:
+    clock = GuardedClock(guard=0.01)
+    timed: dict[str, Any] = {"now": clock.time, "sleep": clock.sleep}
+    with pytest.raises(AssertionError):
+        async with Registration(f, web(), drain=10, **timed):
+            raise AssertionError
+    assert clock.time() >= 10
 
 
 async def test_a_service_that_goes_while_it_is_looked_at_is_registered_again(

@@ -295,6 +295,15 @@ async def test_what_a_restarted_server_says_is_looked_into_past_an_open_circuit(
             await session.renew()
 
 
+async def test_a_test_that_fails_lets_it_end_all_the_same(b: ConsulClient, bench: Bench) -> None:
+    clock = Clock(guard=0.01)
+    with pytest.raises(AssertionError):
+        async with SessionKeeper(b, now=clock.now, sleep=clock.sleep):
+            bench.fault = lambda method, path: down()
+            raise AssertionError
+    assert clock.time >= 1002
+
+
 # -- clocks ----------------------------------------------------------------------------------------
 
 

@@ -21,15 +21,15 @@ from consul_onex import (
     LockTimeoutError,
 )
 from consul_onex.recipes import Barrier, Counter, Held, Lock, Once
-from consul_onex.testing import Clock, FakeAgent
+from consul_onex.testing import FakeAgent
 from consul_onex.transport import Breaker, Deadline, Layer, Limit
-from tests.recipes.support import Timed
+from tests.recipes.support import GuardedClock, Timed
 from tests.recipes.test_lock import blocking, sessions_of
 
 
 @pytest.fixture
 def fake() -> FakeAgent:
-    return FakeAgent(clock=Clock())
+    return FakeAgent(clock=GuardedClock())
 
 
 @pytest.fixture
@@ -351,6 +351,41 @@ async def test_nobody_writes_a_result_who_does_not_hold_the_lock(
 
     assert isinstance(raised.value, FencedError) or await Once(c, key).done() is None
     assert await Once(c, key).done() is None
+
+
+async def test_who_has_not_heard_that_the_lock_is_lost_writes_no_result(
+    fake: FakeAgent, f: ConsulClient, by: Timed
+) -> None:
+    way = _Way(fake)
+
+    async def loses(held: Held) -> bytes:
+        await anyio.wait_all_tasks_blocked()
+        way.hears = anyio.Event()
+        await f.session.destroy(held.session)
+        held.check()
+        return b"late"
+
+    async with ConsulClient(transport=way) as c:
+        with pytest.raises(FencedError):
+            await Once(c, "job", **by).run(loses)
+
+    assert await Once(f, "job").done() is None
+
+
+class _Way(httpx.AsyncBaseTransport):
+    """To an agent, and back; who waits for news is told none until `hears`, or a write."""
+
+    def __init__(self, fake: FakeAgent) -> None:
+        self.hears = anyio.Event()
+        self._fake = fake
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._fake.handle_async_request(request)
+        if request.method == "PUT":
+            self.hears.set()
+        elif "index" in request.url.params:
+            await self.hears.wait()
+        return response
 
 
 async def test_what_fails_before_and_after_the_work_is_waited_out(

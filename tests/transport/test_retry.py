@@ -252,12 +252,19 @@ async def test_an_answer_is_an_answer_whatever_it_says(status: int) -> None:
     [
         Call("kv.get", wait=60.0),
         Call("kv.get", paced=True),
-        Call("session.renew", Safety.IDEMPOTENT, control=True),
+        Call("session.renew", Safety.IDEMPOTENT, control=True, paced=True),
     ],
-    ids=["blocking", "paced", "control"],
+    ids=["blocking", "paced", "paced control"],
 )
-async def test_what_has_its_own_pace_is_never_sent_again(failure: Step, call: Call) -> None:
+async def test_what_keeps_its_own_pace_is_never_sent_again(failure: Step, call: Call) -> None:
     assert await attempts(retrying(Script(failure), Clock()), replace(call)) == 1
+
+
+@pytest.mark.parametrize("failure", [REFUSED, LOST, NO_LEADER])
+async def test_what_keeps_something_alive_is_sent_again_as_any_other(failure: Step) -> None:
+    call = Call("session.renew", Safety.IDEMPOTENT, control=True)
+
+    assert await attempts(retrying(Script(failure), Clock()), call) == 3
 
 
 @pytest.mark.parametrize("failure", [REFUSED, LOST, NO_LEADER])
