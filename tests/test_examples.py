@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
+import httpx
 import pytest
 
 from tests.support.agents import Agent, Datacenters, clean_environment
+from tests.support.served import Served
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -122,14 +125,32 @@ def run(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def fake() -> Iterator[Served]:
+    """A fake agent on a port."""
+    started = Served()
+    yield started
+    started.end()
+
+
+def prints_what_it_should_and_cleans_up(name: str, address: str) -> None:
+    printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR=address)
+
+    assert printed.replace(address, "ADDRESS") == dedent(WITH_AN_AGENT[name])
+    with httpx.Client(base_url=address) as http:
+        assert http.get("/v1/kv/examples/?keys").status_code == 404
+        assert "examples" not in http.get("/v1/kv/onex/?keys").text
+        assert '"examples-' not in http.get("/v1/agent/services").text
+
+
 @pytest.mark.parametrize("name", WITH_AN_AGENT)
 def test_an_example_prints_what_it_should_and_cleans_up(name: str, agent: Agent) -> None:
-    printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR=agent.url)
+    prints_what_it_should_and_cleans_up(name, agent.url)
 
-    assert printed.replace(agent.url, "ADDRESS") == dedent(WITH_AN_AGENT[name])
-    assert agent.request("GET", "/v1/kv/examples/?keys").status == 404
-    assert b"examples" not in agent.request("GET", "/v1/kv/onex/?keys").body
-    assert b'"examples-' not in agent.request("GET", "/v1/agent/services").body
+
+@pytest.mark.parametrize("name", WITH_AN_AGENT)
+def test_it_does_so_on_a_fake_agent_too(name: str, fake: Served) -> None:
+    prints_what_it_should_and_cleans_up(name, fake.url)
 
 
 @pytest.mark.parametrize("name", WITH_NONE)
@@ -143,6 +164,15 @@ def test_the_mocked_example_needs_no_agent(name: str) -> None:
 def test_an_example_reads_from_two_datacenters(name: str, datacenters: Datacenters) -> None:
     printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR=datacenters.dc1.url)
 
+    assert printed == dedent(WITH_TWO_DATACENTERS[name])
+
+
+@pytest.mark.parametrize("name", WITH_TWO_DATACENTERS)
+def test_it_reads_from_two_that_are_fake_too(name: str) -> None:
+    started = Served("--datacenter", "dc1", "dc2")
+    printed = run(f"examples/{name}.py", CONSUL_HTTP_ADDR=started.url)
+
+    assert started.end() == (0, b"")
     assert printed == dedent(WITH_TWO_DATACENTERS[name])
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -53,6 +54,30 @@ def test_a_paused_agent_is_gone_after_stop(consul_binary: Path) -> None:
             agent.request("GET", "/v1/status/leader", timeout=0.2)
 
     assert not is_there(agent.pid)
+
+
+def test_a_connection_is_closed_where_its_answer_does_not_end(tmp_path: Path) -> None:
+    with socket.create_server((agents.HOST, 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def begin_to_answer() -> bytes:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(30)
+                connection.recv(65_536)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1"
+                )
+                return connection.recv(1)
+
+        ports = agents.Ports(listener.getsockname()[1], 0, 0, 0)
+        agent = Agent("none", tmp_path, tmp_path, ports, {})
+        left = pool.submit(begin_to_answer)
+        with pytest.raises(TimeoutError) as raised:
+            agent.request("GET", "/", timeout=0.2)
+
+        # The error is still there, and with it all that was under way.
+        assert raised.value is not None
+        assert left.result() == b""
 
 
 def test_a_resumed_agent_answers_again(agent: Agent) -> None:

@@ -27,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError:
         sys.exit(_MISSING)
     # Nobody will look at what came in.
-    agent = FakeAgent(datacenter=given.datacenter, acl=given.acl, record=False)
+    agent, *others = [
+        FakeAgent(datacenter=name, acl=given.acl, record=False)
+        for name in dict.fromkeys(given.datacenter)
+    ]
+    for other in others:
+        agent.join_wan(other)
     config = uvicorn.Config(
         agent.asgi(),
         log_level="critical",
@@ -60,7 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     parser.add_argument("--port", type=int, default=8500, help="0: any that is free (%(default)s)")
-    parser.add_argument("--datacenter", default="dc1", help="what it is called (%(default)s)")
+    parser.add_argument(
+        "--datacenter",
+        nargs="+",
+        default=["dc1"],
+        metavar="NAME",
+        help="what its datacenter is called (dc1), and the others that are reached by way of it",
+    )
     parser.add_argument(
         "--acl",
         nargs="?",

@@ -16,11 +16,13 @@ __all__ = [
     "NO_MESH",
     "PROBES",
     "SERVICE",
+    "as_kept",
     "check_definition",
     "check_problem",
     "check_row",
     "check_type",
     "service_row",
+    "undated",
     "with_own_address",
 ]
 
@@ -226,3 +228,28 @@ def _refuse_no_proxy(sent: Row) -> None:
     if wrong:
         errors = f"{len(wrong)} error{'s' * (len(wrong) > 1)} occurred:"
         raise GoError(errors + "".join(f"\n\t* {one}" for one in wrong) + "\n\n")
+
+
+# -- as an agent tells of them ---------------------------------------------------------------------
+
+
+def undated(row: Row) -> Row:
+    """A check: of its indexes an agent knows nothing."""
+    return {**row, "CreateIndex": 0, "ModifyIndex": 0}
+
+
+def as_kept(row: Row) -> Row:
+    """A service as the agent tells of it; the servers say the same in another order."""
+    addresses = row.get("TaggedAddresses")
+    return {
+        "ID": row["ID"],
+        "Service": row["Service"],
+        "Tags": row["Tags"],
+        "Meta": row["Meta"] or {},
+        "Port": row["Port"],
+        "Address": row["Address"],
+        **({"TaggedAddresses": addresses} if addresses else {}),
+        "Weights": row["Weights"],
+        "EnableTagOverride": row["EnableTagOverride"],
+        **({"Connect": row["Connect"]} if row["Connect"] else {}),
+    }

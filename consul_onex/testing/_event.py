@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 import anyio
@@ -13,6 +13,7 @@ import anyio
 from ._http import Answer, Asked, RefusedError, Router, options_of
 from ._local import Local
 from ._server import Server
+from ._state import Row
 
 __all__ = ["Events"]
 
@@ -41,10 +42,26 @@ class Events:
     def __init__(self, server: Server, local: Local) -> None:
         self._server = server
         self._local = local
-        self._heard: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._heard: deque[Row] = deque(maxlen=_KEPT)
         self._news = anyio.Event()
         # A server hears of its own coming first.
         self._time = 1
+
+    def kept(self) -> tuple[Row, ...]:
+        """What was heard, for `restore`."""
+        return tuple(self._heard)
+
+    def restore(self, kept: tuple[Row, ...]) -> None:
+        """Have heard this and nothing else. What is fired next is later than all that was."""
+        self._heard.clear()
+        self._heard.extend(kept)
+        self._time = max([self._time, *(event["LTime"] for event in kept)])
+        self._stir()
+
+    def _stir(self) -> None:
+        """Wake who waits for an event."""
+        self._news.set()
+        self._news = anyio.Event()
 
     def open(self, router: Router) -> None:
         router.add("PUT", "/v1/event/fire/", self.fire)
@@ -70,8 +87,7 @@ class Events:
         self._time += 1
         if self._local.is_meant(**filters):
             self._heard.append({**event, "LTime": self._time})
-            self._news.set()
-            self._news = anyio.Event()
+            self._stir()
         return Answer.json(event)
 
     def _need(self, asked: Asked, name: str) -> None:

@@ -252,12 +252,18 @@ class Router:
 
     def __init__(self) -> None:
         self._doors: dict[str, _Door] = {}
-        self._trees: list[str] = []
 
     def add(self, methods: str, path: str, handler: Handler) -> None:
         """`methods` as they stand in the header `Allow`: `"GET,PUT"`."""
         self._doors[path] = _Door(methods, handler)
-        self._trees = sorted((p for p in self._doors if p.endswith("/")), key=len, reverse=True)
+
+    def _find(self, path: str) -> _Door | None:
+        """The door with the longest name that a path begins with."""
+        door = self._doors.get(path)
+        while door is None and path:
+            path = path[: path.rfind("/", 0, -1) + 1]
+            door = self._doors.get(path)
+        return door
 
     async def answer(self, asked: Asked) -> Answer:
         if not printable(asked.path):
@@ -265,14 +271,11 @@ class Router:
         clean = _clean(asked.path)
         if clean != asked.path:
             _redirect(asked, clean)
-        door = self._doors.get(clean)
-        if door is None and f"{clean}/" in self._doors:
+        if clean not in self._doors and f"{clean}/" in self._doors:
             _redirect(asked, f"{clean}/")
+        door = self._find(clean)
         if door is None:
-            tree = next((tree for tree in self._trees if clean.startswith(tree)), None)
-            if tree is None:
-                return Answer(404, bare=True)
-            door = self._doors[tree]
+            return Answer(404, bare=True)
         allow = {"Allow": f"OPTIONS,{door.methods}"}
         if asked.method == "OPTIONS":
             return Answer(headers=allow)

@@ -67,6 +67,9 @@ class Policies:
 
     def begin(self) -> None:
         """Have the policy that is always there."""
+        if self._state.policies.get(key_of(MANAGEMENT)) is not None:
+            return
+        self._state.next()
         self._put(
             {
                 "ID": MANAGEMENT,

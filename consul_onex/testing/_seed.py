@@ -10,7 +10,8 @@ from typing import Any, TypeAlias, TypedDict
 from . import _kv
 from ._go import GoError
 from ._http import RefusedError
-from ._local import Local, Registration
+from ._local import Local
+from ._registration import Registration
 from ._state import Pair, State
 
 __all__ = ["Instance", "Seed", "sow"]

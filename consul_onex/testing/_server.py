@@ -63,6 +63,8 @@ class Server:
         self.known = known
         self.rights: Callable[[Asked], Rights] = lambda asked: EVERYTHING
         """What somebody may who asks; refuses whoever is not known."""
+        self.takeovers: list[Callable[[], None]] = []
+        """What who leads sees to first, and again where the state has become another."""
         self.blocked = 0
         """How many queries wait for a change."""
         self._jitter = jitter
@@ -105,9 +107,16 @@ class Server:
             raise ElsewhereError(datacenter)
 
     def restore(self, tables: Tables) -> None:
-        """Have this state. Queries that block are answered with what was there before."""
+        """
+        Have this state, and lead on from there.
+
+        Queries that block are answered with what was there before. Times to live begin anew, and
+        there are no lock-delays: a leader who takes over knows neither.
+        """
         self._restored += 1
         self.state.restore(tables)
+        for take_over in self.takeovers:
+            take_over()
 
     async def ready(self, options: Options) -> None:
         """Wait until somebody can answer, or refuse."""

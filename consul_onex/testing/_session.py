@@ -16,7 +16,7 @@ from ._state import Session, State, key_of
 from ._timers import Timer
 from ._tree import Watch
 
-__all__ = ["Sessions", "invalidate", "invalidate_by_check", "resume"]
+__all__ = ["Sessions", "invalidate", "invalidate_by_check"]
 
 _SECOND: Final = 1_000_000_000
 _SHORTEST, _LONGEST = 10 * _SECOND, 86_400 * _SECOND
@@ -94,8 +94,8 @@ def _renew(state: State, session: Session) -> None:
         )
 
 
-def resume(state: State) -> None:
-    """Begin the times to live of all sessions, as a new leader does."""
+def _resume(state: State) -> None:
+    """Begin the times to live of all sessions."""
     for session in state.sessions.items():
         _renew(state, session)
 
@@ -147,6 +147,7 @@ class Sessions:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        server.takeovers.append(lambda: _resume(server.state))
 
     def open(self, router: Router) -> None:
         router.add("PUT", "/v1/session/create", self.create)

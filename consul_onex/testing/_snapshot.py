@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from ._go import GoError, quoted
 from ._http import Answer, Asked, RefusedError, Router, options_of
+from ._presence import Presence
 from ._server import Server
-from ._session import resume
-from ._state import Pair, Session, Tables
+from ._state import Pair, Row, Session, Tables
 
-__all__ = ["Snapshots", "restore"]
+__all__ = ["Snapshots"]
 
 _FOREIGN: Final = "The fake agent reads no snapshots but those of its own kind."
 _UNREADABLE: Final = "failed to read snapshot file: failed reading snapshot: "
@@ -31,21 +31,12 @@ _GZIP: Final = b"\x1f\x8b"
 _GZIP_HEADER: Final = 10
 
 
-def restore(server: Server, tables: Tables) -> None:
-    """
-    Make these the tables of the servers.
-
-    Times to live begin anew, and there are no lock-delays: a leader who takes over knows neither.
-    """
-    server.restore(tables)
-    resume(server.state)
-
-
 class Snapshots:
-    """`/v1/snapshot`. What is registered with the agent itself is no part of it."""
+    """`/v1/snapshot`. What an agent knows itself is no part of it: its services, and events."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, presence: Presence) -> None:
         self._server = server
+        self._presence = presence
 
     def open(self, router: Router) -> None:
         router.add("GET,PUT", "/v1/snapshot", self.answer)
@@ -58,7 +49,8 @@ class Snapshots:
         state = self._server.state
         if asked.method == "GET":
             headers = {"Content-Type": "application/x-gzip", **self._server.meta(state.index)}
-            return Answer(200, _packed(state.tables(), state.index), headers)
+            mine = {"Suffrage": 0, "ID": self._presence.id, "Address": self._presence.raft_address}
+            return Answer(200, _packed(state.tables(), state.index, mine), headers)
         try:
             content = _unpacked(asked.body)
         except GoError as error:
@@ -67,14 +59,14 @@ class Snapshots:
             tables = _read(content)
         except (ValueError, TypeError, AttributeError, KeyError):
             raise RefusedError(501, _FOREIGN) from None
-        restore(self._server, tables)
+        self._server.restore(tables)
         return Answer()
 
 
 # -- the archive -----------------------------------------------------------------------------------
 
 
-def _packed(tables: Tables, index: int) -> bytes:
+def _packed(tables: Tables, index: int, server: Row) -> bytes:
     content = _written(tables)
     meta = {
         "Version": 1,
@@ -82,7 +74,7 @@ def _packed(tables: Tables, index: int) -> bytes:
         "Index": index,
         "Term": 2,
         "Peers": "",
-        "Configuration": {"Servers": []},
+        "Configuration": {"Servers": [server]},
         "ConfigurationIndex": 1,
         "Size": len(content),
     }

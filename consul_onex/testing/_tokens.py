@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from ._tree import Watch
 
 __all__ = ["Tokens"]
 
+_NOBODY: Final = "anonymous"
 _ANONYMOUS: Final = "00000000-0000-0000-0000-000000000002"
 _RESERVED: Final = "00000000-0000-0000-0000-0000000000"
 
@@ -49,7 +50,6 @@ class Tokens:
     def __init__(self, server: Server, policies: Policies) -> None:
         self._server = server
         self._policies = policies
-        self._born: tuple[datetime, float] | None = None
 
     def open(self, router: Router) -> None:
         router.add("PUT", "/v1/acl/token", self.create)
@@ -63,24 +63,33 @@ class Tokens:
 
     def begin(self, secret: str, description: str, policies: list[str]) -> None:
         """Have a token from the beginning."""
-        self._put(_token(secret, description, policies))
+        self._put(self._token(secret, description, policies))
 
     def begin_anonymous(self) -> None:
         """Have the token of who shows none."""
-        row = _token("anonymous", "Anonymous Token", [])
-        self._put({**row, "AccessorID": _ANONYMOUS})
+        if not self.has(_NOBODY):
+            self._state.next()
+            row = self._token(_NOBODY, "Anonymous Token", [])
+            self._put({**row, "AccessorID": _ANONYMOUS})
+
+    def resume(self) -> None:
+        """Let what will expire do so."""
+        for row in self._state.tokens.items():
+            self._wait_for(row)
 
     def first(self, description: str, policies: list[str]) -> Row:
         """Make a token that nobody asked for by what it may; the row as it is told."""
-        row = _token(str(uuid4()), description, policies)
-        return self._row(self._put({**row, "CreateTime": _dated(self._now())}))
+        return self._row(self._put(self._token(str(uuid4()), description, policies)))
 
     def known(self, asked: Asked) -> Row:
         """The token of a request; one that is not known is refused."""
-        token = self._by_secret(asked.token or "anonymous")
+        token = self._by_secret(asked.token or _NOBODY)
         if token is None:
             raise RefusedError(403, "ACL not found")
         return token
+
+    def has(self, secret: str) -> bool:
+        return self._by_secret(secret) is not None
 
     def _by_secret(self, secret: str) -> Row | None:
         return next((one for one in self._state.tokens.items() if one["SecretID"] == secret), None)
@@ -148,17 +157,15 @@ class Tokens:
     async def _create(self, asked: Asked, told: Row) -> Answer:
         await need_write(self._server, asked)
         try:
-            row, seconds = self._token_of(told)
+            row = self._token_of(told)
         except GoError as error:
             raise RefusedError(500, str(error)) from None
         self._state.next()
-        if seconds:
-            accessor = row["AccessorID"]
-            self._server.timers.after(seconds, lambda: self._end(accessor))
+        self._wait_for(row)
         return Answer.json(self._row(self._put(row)))
 
-    def _token_of(self, told: Row) -> tuple[Row, float]:
-        """The token that was asked for, and for how many seconds it is there; 0 for always."""
+    def _token_of(self, told: Row) -> Row:
+        """The token that was asked for."""
         accessor, secret = told.get("AccessorID", ""), told.get("SecretID", "")
         _refuse_foreign(told)
         if accessor:
@@ -173,21 +180,32 @@ class Tokens:
                 check_uuid(secret)
             except GoError:
                 raise GoError("Invalid Token: SecretID is not a valid UUID") from None
-            if self._by_secret(secret) is not None:
+            if self.has(secret):
                 raise GoError("Invalid Token: SecretID is already in use")
         if accessor.startswith(_RESERVED) or secret.startswith(_RESERVED):
             said = f"UUIDs with the prefix {quoted(_RESERVED)} are reserved"
             raise GoError(f"Invalid Token: {said}")
         seconds = self._life(told)
-        now = self._now()
+        description = told.get("Description", "")
+        row = self._token(secret or str(uuid4()), description, self._linked(told), seconds)
+        row["Local"] = told.get("Local", False)
+        return row | ({"AccessorID": accessor} if accessor else {})
+
+    def _token(
+        self, secret: str, description: str, policies: list[str], seconds: float = 0.0
+    ) -> Row:
+        """A new token, which is there for so long; 0 for always."""
+        now = self._server.timers.clock.date()
         ends = {"ExpirationTime": _dated(now + timedelta(seconds=seconds))} if seconds else {}
-        row = {
-            **_token(secret or str(uuid4()), told.get("Description", ""), self._linked(told)),
-            "Local": told.get("Local", False),
+        return {
+            "AccessorID": str(uuid4()),
+            "SecretID": secret,
+            "Description": description,
+            "Policies": policies,
+            "Local": False,
             **ends,
             "CreateTime": _dated(now),
         }
-        return row | ({"AccessorID": accessor} if accessor else {}), seconds
 
     def _life(self, told: Row) -> float:
         """How many seconds a token is to be there, if not always (0)."""
@@ -197,7 +215,10 @@ class Tokens:
         if ttl < 0:
             raise GoError(f"Token Expiration TTL '{duration(ttl)}' should be > 0")
         if at:
-            ttl = round((datetime.fromisoformat(at) - self._now()).total_seconds() * 1e9)
+            ttl = round(
+                (datetime.fromisoformat(at) - self._server.timers.clock.date()).total_seconds()
+                * 1e9
+            )
         if (ttl or at) and not _MINUTE <= ttl <= _DAY:
             which, bound = ("less", _MINUTE) if ttl < _MINUTE else ("more", _DAY)
             least = f"ExpirationTime cannot be {which} than {duration(bound)} in the future"
@@ -271,13 +292,10 @@ class Tokens:
         policies = [self._state.policies.get(key_of(one)) for one in row["Policies"]]
         links = [{"ID": one["ID"], "Name": one["Name"]} for one in policies if one is not None]
         first = ("AccessorID", "SecretID", "Description")
-        # An event loop has no time before it runs, and some tokens are older.
-        made = row["CreateTime"] or _dated(self._birth()[0])
         return {
             **{name: row[name] for name in first},
             **({"Policies": links} if links else {}),
             **{n: value for n, value in row.items() if n not in {*first, "Policies"}},
-            "CreateTime": made,
         }
 
     async def _delete(self, asked: Asked, accessor: str) -> Answer:
@@ -300,29 +318,19 @@ class Tokens:
             self._state.tokens.delete(key_of(accessor))
             self._state.touch("acl-tokens")
 
-    # -- dates ----------------------------------------------------------------------------------
+    def _wait_for(self, row: Row) -> None:
+        """Let a token expire, if it will."""
+        ends = row.get("ExpirationTime")
+        if ends:
+            left = datetime.fromisoformat(ends) - self._server.timers.clock.date()
+            seconds = max(left.total_seconds(), 0.0)
+            self._server.timers.after(seconds, lambda: self._expire(row["AccessorID"], ends))
 
-    def _now(self) -> datetime:
-        """The date, which goes on with the clock."""
-        born, at = self._birth()
-        return born + timedelta(seconds=self._server.timers.now - at)
-
-    def _birth(self) -> tuple[datetime, float]:
-        """When somebody wanted to know the date for the first time, and what the clock said."""
-        if self._born is None:
-            self._born = datetime.now(UTC), self._server.timers.now
-        return self._born
-
-
-def _token(secret: str, description: str, policies: list[str]) -> Row:
-    return {
-        "AccessorID": str(uuid4()),
-        "SecretID": secret,
-        "Description": description,
-        "Policies": policies,
-        "Local": False,
-        "CreateTime": "",
-    }
+    def _expire(self, accessor: str, ends: str) -> None:
+        known = self._state.tokens.get(key_of(accessor))
+        # There may be another of that name by now.
+        if known is not None and known.get("ExpirationTime") == ends:
+            self._end(accessor)
 
 
 def _told(asked: Asked) -> Row:

@@ -20,11 +20,13 @@ from ._faults import Fault, Faults, Which
 from ._http import Answer, Asked, RefusedError, Router
 from ._kv import KV
 from ._local import Kept, Local
+from ._local_health import LocalHealth
+from ._presence import Presence
 from ._seed import Seed, sow
 from ._server import ElsewhereError, Server
 from ._session import Sessions
-from ._snapshot import Snapshots, restore
-from ._state import State, Tables
+from ._snapshot import Snapshots
+from ._state import Row, State, Tables
 from ._timers import Timers
 from ._txn import Txn
 from .clock import Clock, LoopClock
@@ -42,6 +44,7 @@ class AgentSnapshot:
     datacenter: str
     tables: Tables
     local: Kept
+    events: tuple[Row, ...]
 
     def __repr__(self) -> str:
         return f"<AgentSnapshot of {self.node} in {self.datacenter}>"
@@ -110,16 +113,20 @@ class FakeAgent(httpx.AsyncBaseTransport):
         # Before the agent is there itself: it, too, was let in by a token.
         initial = self._acl if isinstance(self._acl, str) else None
         acl = ACL(self._server, initial) if guarded else None
-        self._local = Local(self._server, self.node, guarded=guarded)
+        presence = Presence(self._server, self.node, guarded=guarded)
+        self._local = Local(self._server, presence, guarded=guarded)
+        self._events = Events(self._server, self._local)
         for area in (
             KV(self._server),
             Sessions(self._server),
             Txn(self._server),
             Catalog(self._server),
             Health(self._server),
+            presence,
             self._local,
-            Events(self._server, self._local),
-            Snapshots(self._server),
+            LocalHealth(self._server, self._local),
+            self._events,
+            Snapshots(self._server, presence),
             Elsewhere(self._server, guarded=guarded),
         ):
             area.open(self._router)
@@ -247,9 +254,8 @@ class FakeAgent(httpx.AsyncBaseTransport):
 
     def snapshot(self) -> AgentSnapshot:
         """All that the agent and its servers know; nothing happens to them."""
-        return AgentSnapshot(
-            self.node, self.datacenter, self._server.state.tables(), self._local.kept()
-        )
+        tables, local = self._server.state.tables(), self._local.kept()
+        return AgentSnapshot(self.node, self.datacenter, tables, local, self._events.kept())
 
     def restore(self, snapshot: AgentSnapshot) -> None:
         """
@@ -258,13 +264,14 @@ class FakeAgent(httpx.AsyncBaseTransport):
         It need not be this agent's own, but one of the same names: ValueError otherwise. As when
         Consul restores one, indexes go back with what they are of, new writes have new ones,
         queries that block end at once with what was there before, times to live begin anew, and
-        lock-delays are over. Faults stay.
+        lock-delays are over. A token expires at its date. Faults stay.
         """
         theirs, mine = (snapshot.node, snapshot.datacenter), (self.node, self.datacenter)
         if theirs != mine:
             raise ValueError(f"{snapshot!r} cannot be restored in {self!r}")
-        restore(self._server, snapshot.tables)
+        self._server.restore(snapshot.tables)
         self._local.restore(snapshot.local)
+        self._events.restore(snapshot.events)
 
     # -- what comes in --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Final
 
@@ -28,6 +29,7 @@ class Clock:
     def __init__(self, *, automatic: bool = False) -> None:
         self._automatic = automatic
         self._now = 0.0
+        self._made = datetime.now(UTC)
         self._alarms: list[tuple[float, int, anyio.Event]] = []
         self._numbers = count()
         self._moving = anyio.Lock()
@@ -39,6 +41,10 @@ class Clock:
     def time(self) -> float:
         """Seconds since the clock was made."""
         return self._now
+
+    def date(self) -> datetime:
+        """The date: that of the machine when the clock was made, and as much later as it says."""
+        return self._made + timedelta(seconds=self._now)
 
     async def advance(self, seconds: float) -> None:
         """
@@ -110,6 +116,10 @@ class LoopClock(Clock):
     def time(self) -> float:
         """Seconds, from whenever the loop counts."""
         return anyio.current_time()
+
+    def date(self) -> datetime:
+        """The date of the machine."""
+        return datetime.now(UTC)
 
     async def advance(self, seconds: float) -> None:
         """Refuse: nobody can."""

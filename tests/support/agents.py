@@ -218,8 +218,9 @@ class Agent:
         connection = self._connection(timeout)
         try:
             connection.request(method, path, data, {**own, **(headers or {})})
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            # What is answered with "Connection: close" is no longer the connection's to close.
+            with connection.getresponse() as response:
+                return Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
 

@@ -153,6 +153,8 @@ async def ask_fake(agent: FakeAgent, script: Sequence[Ask]) -> list[Told]:
             f"http://fake:8500{ask.path}",
             content=_spelled(ask.body, ()),
             headers={"Accept-Encoding": "identity", **ask.headers},
+            # To the letter, as it is sent to the real one: a URL is tidied up.
+            extensions={"target": ask.path.encode()},
         )
         response = await agent.handle_async_request(request)
         headers = response.headers.multi_items()

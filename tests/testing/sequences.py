@@ -130,6 +130,10 @@ KV = st.one_of(
     st.builds(lambda key: get(f"/v1/kv/{key}"), KEYS),
     st.builds(lambda key: get(f"/v1/kv/{key}?recurse"), KEYS),
     st.builds(lambda key: get(f"/v1/kv/{key}?keys&separator=/"), KEYS),
+    st.builds(lambda key: get(f"/v1/kv/{key}?index=@{key}@&wait=10ms"), KEYS),
+    st.builds(
+        lambda key, other: get(f"/v1/kv/{key}?recurse&index=@{other}@&wait=10ms"), KEYS, KEYS
+    ),
 )
 
 SESSION = st.one_of(
@@ -348,7 +352,7 @@ def main() -> int:
     asked: Counter[str] = Counter()
     started = time.monotonic()
     with dev_agent() as real:
-        fake = FakeAgent(clock=Clock())
+        fake = FakeAgent(clock=Clock(automatic=True))
         begun(real)
         anyio.run(begin_alike, fake)
 

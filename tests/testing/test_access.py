@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -167,3 +167,30 @@ async def test_a_datacenter_keeps_its_own_tokens(c: ConsulClient, agent: FakeAge
 
     with pytest.raises(PermissionDeniedError, match="ACL not found"):
         await c.using(datacenter="dc2").kv.get("a")
+
+
+async def test_of_two_tokens_with_one_accessor_each_has_its_own_time(
+    c: ConsulClient, clock: Clock
+) -> None:
+    first = await c.acl.token.create(ACLToken(expiration_ttl=60))
+    await c.acl.token.delete(first.accessor_id)
+    again = ACLToken(accessor_id=first.accessor_id, expiration_ttl=600)
+    await c.acl.token.create(again)
+
+    await clock.advance(599)
+    assert await c.acl.token.get(first.accessor_id) is not None
+    await clock.advance(1)
+    assert await c.acl.token.get(first.accessor_id) is None
+
+
+async def test_a_date_is_that_of_the_clock_and_of_the_machine_where_time_is_real() -> None:
+    clock = Clock()
+    begun = clock.date()
+    await clock.advance(86_400)
+    assert clock.date() - begun == timedelta(days=1)
+
+    async with ConsulClient(transport=FakeAgent(acl=SECRET), token=SECRET) as c:
+        before = datetime.now(UTC)
+        made = await c.acl.token.create(ACLToken())
+        assert made.create_time is not None
+        assert before <= made.create_time <= datetime.now(UTC)

@@ -283,6 +283,7 @@ async def test_a_service_can_be_waited_for_by_its_hash(
         await clock.advance(0)
         await c.agent.register(ServiceRegistration(name="other"))
         await clock.advance(0)
+        await c.agent.deregister("nobody")
         before = list(ports)
         await c.agent.register(ServiceRegistration(name="web", port=2))
         await clock.advance(0)

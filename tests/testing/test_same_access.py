@@ -18,6 +18,8 @@ UNKNOWN: Final = "5a1b7a6e-0000-4000-8000-0123456789ab"
 MANAGEMENT: Final = "00000000-0000-0000-0000-000000000001"
 ANONYMOUS: Final = "00000000-0000-0000-0000-000000000002"
 
+WHO_SAVES: Final = "11111111-0000-4000-8000-000000000004"
+
 SECRETS: Final = {
     "reader": "11111111-0000-4000-8000-000000000001",
     "writer": "11111111-0000-4000-8000-000000000002",
@@ -353,6 +355,22 @@ SCRIPTS: Final[dict[str, list[Ask]]] = {
             )
         ),
     ],
+    "snapshots": [
+        *policies(),
+        put("/v1/acl/policy", {"Name": "acl", "Rules": 'acl = "write"'}),
+        put("/v1/acl/token", {"SecretID": WHO_SAVES, "Policies": [{"Name": "acl"}]}),
+        *(
+            ask
+            for secret in ("", UNKNOWN, *SECRETS.values())
+            for ask in as_(
+                secret,
+                *get("/v1/snapshot", "/v1/snapshot?stale", "/v1/snapshot?dc=no"),
+                put("/v1/snapshot", b"garbage " * 3),
+            )
+        ),
+        put("/v1/snapshot", b"garbage " * 3),
+        *as_(WHO_SAVES, put("/v1/snapshot", b"garbage " * 3)),
+    ],
     "what is there of one name": [
         *policies(),
         put("/v1/agent/service/register", {"Name": "web", "ID": "x"}),
@@ -393,3 +411,20 @@ async def test_a_script_is_answered_alike(own: Agent, name: str) -> None:
 
     for ask, theirs, mine in zip(script, real, fake, strict=True):
         assert (ask, mine) == (ask, theirs), ask
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_snapshot_is_given_to_whom_the_real_one_gives_it(own: Agent) -> None:
+    assert own.token is not None
+    agent = FakeAgent(acl=own.token, node=own.name)
+    given = [*SCRIPTS["snapshots"], *get("/v1/snapshot"), *as_(WHO_SAVES, *get("/v1/snapshot"))]
+    script = by_default(own.token, given)
+
+    real, fake = ask_real(own, script)[-2:], (await ask_fake(agent, script))[-2:]
+
+    # What is in it differs, and where its index stands among the others.
+    heads = [
+        (told.status, sorted(told.headers), told.headers["content-type"]) for told in real + fake
+    ]
+    assert heads[:2] == heads[2:]
+    assert [told.status for told in real] == [200, 200]

@@ -27,7 +27,7 @@ def real(consul_binary: Path) -> Iterator[Agent]:
 @pytest.fixture(scope="module")
 def fake() -> FakeAgent:
     """In step with the real one: all that is asked of one is asked of the other."""
-    return FakeAgent(clock=Clock())
+    return FakeAgent(clock=Clock(automatic=True))
 
 
 @settings(

@@ -39,14 +39,14 @@ def test_it_says_where_it_is(served: Served) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_at_once_when_it_is_told_to_even_while_somebody_waits(how: signal.Signals) -> None:
-    started = Served("--datacenter", "north")
+    started = Served("--datacenter", "north", "south", "north")
     with socket.create_connection((started.host, started.port)) as waiting:
         waiting.sendall(b"GET /v1/kv/a?index=9 HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = httpx.get(f"{started.url}/v1/catalog/datacenters")
 
         assert started.end(how) == (0, b"")
 
-    assert answer.json() == ["north"]
+    assert answer.json() == ["north", "south"]
 
 
 def test_it_may_deny_what_no_policy_allows() -> None:

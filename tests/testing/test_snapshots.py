@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
 import anyio
 import pytest
 
-from consul_onex import ConsulClient, Cursor, verify_snapshot
+from consul_onex import ConsulClient, Cursor, PermissionDeniedError, verify_snapshot
+from consul_onex.models.acl import ACLLink, ACLPolicy, ACLToken
 from consul_onex.models.check import Check
 from consul_onex.models.service import ServiceRegistration
 from consul_onex.testing import Clock, FakeAgent
@@ -18,6 +20,8 @@ from tests.support.agents import Agent
 from tests.support.archives import files, packed, snapshot, tar
 
 from .both import Ask, ask_fake, ask_real
+
+SECRET: Final = "6b8f4a7e-0000-4000-8000-0123456789ab"
 
 
 @pytest.fixture
@@ -227,6 +231,171 @@ async def test_a_watch_sees_what_was_restored_when_its_wait_ends(
             seen.append(await anext(watch))
 
     assert [pair and pair.text() for pair in seen] == ["new", "old"]
+
+
+# -- with access control ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(clock: Clock) -> FakeAgent:
+    return FakeAgent(clock=clock, acl=SECRET)
+
+
+@pytest.fixture
+async def may(guarded: FakeAgent) -> AsyncIterator[ConsulClient]:
+    """A client that may do everything."""
+    async with ConsulClient(transport=guarded, token=SECRET) as client:
+        yield client
+
+
+async def token(c: ConsulClient, **options: Any) -> ACLToken:
+    """A new token that may write a key."""
+    policy = await c.acl.policy.create(
+        ACLPolicy(name=uuid4().hex, rules='key "a" { policy = "write" }')
+    )
+    return await c.acl.token.create(ACLToken(policies=[ACLLink(id=policy.id)], **options))
+
+
+async def is_known(agent: FakeAgent, token: ACLToken) -> bool:
+    async with ConsulClient(transport=agent, token=token.secret_id) as c:
+        try:
+            return await c.kv.put("a", "1")
+        except PermissionDeniedError as error:
+            return "ACL not found" not in str(error)
+
+
+async def test_tokens_and_policies_are_as_they_were(guarded: FakeAgent, may: ConsulClient) -> None:
+    old = await token(may)
+    before = [await may.acl.token.list(), await may.acl.policy.list()]
+    kept = guarded.snapshot()
+    await may.acl.token.delete(old.accessor_id)
+    new = await token(may)
+
+    guarded.restore(kept)
+
+    assert [await may.acl.token.list(), await may.acl.policy.list()] == before
+    assert await is_known(guarded, old)
+    assert not await is_known(guarded, new)
+
+
+async def test_a_token_expires_at_its_date_wherever_it_is_restored(
+    guarded: FakeAgent, may: ConsulClient, clock: Clock
+) -> None:
+    short, long = await token(may, expiration_ttl=60), await token(may, expiration_ttl=600)
+    kept = guarded.snapshot()
+    await clock.advance(300)
+    other = FakeAgent(clock=clock, acl=SECRET)
+
+    for agent in (guarded, other):
+        agent.restore(kept)
+
+        assert not await is_known(agent, short)
+        assert await is_known(agent, long)
+    await clock.advance(299)
+    assert [await is_known(agent, long) for agent in (guarded, other)] == [True, True]
+    await clock.advance(1)
+    assert [await is_known(agent, long) for agent in (guarded, other)] == [False, False]
+
+
+async def test_who_was_first_is_part_of_it(clock: Clock) -> None:
+    agent = FakeAgent(clock=clock, acl=True)
+    nobody = agent.snapshot()
+    async with ConsulClient(transport=agent) as c:
+        first = await c.acl.bootstrap()
+        somebody = agent.snapshot()
+
+        agent.restore(nobody)
+        assert not await is_known(agent, first)
+        second = await c.acl.bootstrap()
+        agent.restore(somebody)
+
+        with pytest.raises(PermissionDeniedError, match="no longer allowed"):
+            await c.acl.bootstrap()
+        assert (await c.using(token=first.secret_id).acl.token.self()).secret_id == first.secret_id
+        assert not await is_known(agent, second)
+
+
+async def test_what_there_always_is_there_is_afterwards(
+    agent: FakeAgent, c: ConsulClient, guarded: FakeAgent, may: ConsulClient
+) -> None:
+    await c.kv.put("a", "1")
+
+    guarded.restore(agent.snapshot())
+
+    assert await may.kv.keys("") == ["a"]
+    assert [policy.name for policy in await may.acl.policy.list()] == ["global-management"]
+    tokens = sorted(one.description for one in await may.acl.token.list())
+    assert tokens == ["Anonymous Token", "Master Token"]
+
+
+async def test_with_tokens_it_is_saved_and_restored_over_http(
+    guarded: FakeAgent, may: ConsulClient, clock: Clock, tmp_path: Path
+) -> None:
+    short, long = await token(may, expiration_ttl=60), await token(may)
+    before = [await may.acl.token.list(), await may.acl.policy.list()]
+    info = await may.snapshot.save(tmp_path / "consul.snap")
+    for one in (short, long):
+        await may.acl.token.delete(one.accessor_id)
+
+    await may.snapshot.restore(tmp_path / "consul.snap")
+
+    assert [await may.acl.token.list(), await may.acl.policy.list()] == before
+    assert [await is_known(guarded, one) for one in (short, long)] == [True, True]
+    await clock.advance(60)
+    assert [await is_known(guarded, one) for one in (short, long)] == [False, True]
+    [server] = info.configuration.servers
+    assert server.id == (await may.agent.self()).config.node_id
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+
+async def test_what_was_heard_is_known_again_and_what_is_fired_is_later(
+    agent: FakeAgent, c: ConsulClient
+) -> None:
+    await c.event.fire("first")
+    [first] = await c.event.list()
+    kept = agent.snapshot()
+    await c.event.fire("second")
+    [_, second] = await c.event.list()
+
+    agent.restore(kept)
+    assert list(await c.event.list()) == [first]
+
+    await c.event.fire("third")
+    [_, third] = await c.event.list()
+    assert (third.name, third.ltime > second.ltime) == ("third", True)
+
+
+async def test_who_waits_for_an_event_hears_of_those_that_are_restored(
+    agent: FakeAgent, c: ConsulClient
+) -> None:
+    await c.event.fire("first")
+    kept = agent.snapshot()
+    await c.event.fire("second")
+    cursor = Cursor()
+    await c.event.list(cursor=cursor)
+    heard: list[list[str]] = []
+
+    async def wait() -> None:
+        heard.append([event.name for event in await c.event.list(cursor=cursor)])
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            agent.restore(kept)
+
+    assert heard == [["first"]]
+
+
+async def test_events_are_no_part_of_what_the_servers_save(c: ConsulClient, tmp_path: Path) -> None:
+    await c.snapshot.save(tmp_path / "consul.snap")
+    await c.event.fire("deploy")
+
+    await c.snapshot.restore(tmp_path / "consul.snap")
+
+    assert [event.name for event in await c.event.list()] == ["deploy"]
 
 
 # -- seeds -----------------------------------------------------------------------------------------
