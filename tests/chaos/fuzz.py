@@ -40,7 +40,7 @@ from tests.chaos.memory import resident
 from tests.chaos.mutate import Raw, damaged, damaged_bytes
 from tests.walk.test_walk import CASES
 
-__all__ = ["Fuzzed", "fuzz"]
+__all__ = ["Below", "Fuzzed", "fuzz", "layers"]
 
 SLOWEST: Final = 1.0
 """Seconds of the processor that a call may take."""
@@ -49,7 +49,7 @@ GROWTH: Final = 32 * 1024
 """KiB that the process may grow by, after it has seen some of everything."""
 
 
-class _Below(httpx.AsyncBaseTransport):
+class Below(httpx.AsyncBaseTransport):
     """Below the layers: answers with what is laid there."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Fuzzed:
     wrong: list[str] = field(default_factory=list)
 
 
-def _layers() -> list[Layer]:
+def layers() -> list[Layer]:
     # All of them, and none that waits.
     retry = Retry(attempts=2, initial=0, max_retry_after=0, budget=10**9)
     return [
@@ -136,9 +136,9 @@ def _wired(wire: _Wire) -> Iterator[None]:
 
 async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
     """Damage so many answers, and say how the client took them."""
-    below, wire, fuzzed = _Below(), _Wire(), Fuzzed()
-    shallow = ConsulClient(transport=below, layers=_layers(), check_server=False)
-    deep = ConsulClient(layers=_layers(), check_server=False)
+    below, wire, fuzzed = Below(), _Wire(), Fuzzed()
+    shallow = ConsulClient(transport=below, layers=layers(), check_server=False)
+    deep = ConsulClient(layers=layers(), check_server=False)
     before = 0
     with _wired(wire):
         async with shallow, deep:

@@ -6,7 +6,7 @@ import copy
 import logging
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -53,7 +53,9 @@ async def ended(case: Case, c: ConsulClient) -> tuple[str, Iterator[str]]:
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_session_of_every_call_keeps_its_token_to_itself(
-    end: str, caplog: pytest.LogCaptureFixture
+    end: str,
+    caplog: pytest.LogCaptureFixture,
+    record_property: Callable[[str, object], None],
 ) -> None:
     events: list[object] = []
     layers: list[Layer] = [
@@ -102,6 +104,7 @@ async def test_a_session_of_every_call_keeps_its_token_to_itself(
             search("a warning", (str(one.message) for one in warned))
             sent = server.requests
 
+    record_property("S1 pieces of the token anywhere", len(leaking))
     assert leaking == []
     # It was there to be let out, and somebody listened.
     assert all(CANARY.get_secret_value() == seen.headers["x-consul-token"] for seen in sent)
