@@ -237,7 +237,7 @@ def value_of(pair: KVPair | None) -> bytes | None:
 
 
 async def test_losing_the_leader_fails_no_read_and_reports_no_write_wrongly(
-    cluster: Cluster,
+    cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     outage = 0.0
 
@@ -265,6 +265,9 @@ async def test_losing_the_leader_fails_no_read_and_reports_no_write_wrongly(
         + ", ".join(f"{load.reports[report]} {report.value}" for report in Report)
         + f"; {statistics.retry}"
     )
+    share = 100 * (1 - len(load.failed_reads) / load.reads)
+    record_property("R3 reads that succeeded although the leader was killed, %", share)
+    record_property("R3 slowest read, s beyond the election", load.slowest_read - outage)
     assert load.failed_reads == []
     assert load.wrong_reads == []
     wrong = {key: first_contradiction(history) for key, history in load.histories.items()}

@@ -2,9 +2,9 @@
 `python -m tests.chaos.fuzz --runs 1000000 --seed 1`: damaged answers through the whole client.
 
 Each run calls one method of the API, of all that there are, and answers it with a damaged answer:
-half of them below the layers, half of them as bytes of the network, below HTTP. Whatever comes must
-end in a value or in an error of the package's own tree, use no second of the processor, and leave
-no memory behind. A run is made of its seed and its number alone: `--only N` repeats it.
+in turns below the layers, and as bytes of the network below either parser of HTTP. Whatever comes
+must end in a value or in an error of the package's own tree, use no second of the processor, and
+leave no memory behind. A run is made of its seed and its number alone: `--only N` repeats it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,24 @@ import httpx
 from consul_onex import ConsulClient, ConsulError
 from consul_onex.transport import (
     Breaker,
+    Connections,
     Datacenters,
     Deadline,
     Events,
     Layer,
     Limit,
     Retry,
+    _llhttp,
     _network,
 )
+from consul_onex.transport._connection import HTTP
 from tests.chaos.memory import resident
 from tests.chaos.mutate import Raw, damaged, damaged_bytes
 from tests.walk.test_walk import CASES
 
-__all__ = ["Fuzzed", "fuzz"]
+__all__ = ["Below", "Fuzzed", "fuzz", "layers"]
+
+HTTPS: Final[tuple[HTTP, HTTP]] = ("h11", "fast")
 
 SLOWEST: Final = 1.0
 """Seconds of the processor that a call may take."""
@@ -49,7 +54,7 @@ GROWTH: Final = 32 * 1024
 """KiB that the process may grow by, after it has seen some of everything."""
 
 
-class _Below(httpx.AsyncBaseTransport):
+class Below(httpx.AsyncBaseTransport):
     """Below the layers: answers with what is laid there."""
 
     def __init__(self) -> None:
@@ -113,13 +118,15 @@ class Fuzzed:
     runs: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     """How often what came out: the class of an error, or "a value"."""
+    values: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """How often a value, below the layers and below each parser: no way may be a dead end."""
     slowest: float = 0.0
     growth: int = 0
     """KiB."""
     wrong: list[str] = field(default_factory=list)
 
 
-def _layers() -> list[Layer]:
+def layers() -> list[Layer]:
     # All of them, and none that waits.
     retry = Retry(attempts=2, initial=0, max_retry_after=0, budget=10**9)
     return [
@@ -130,25 +137,32 @@ def _layers() -> list[Layer]:
 
 @contextlib.contextmanager
 def _wired(wire: _Wire) -> Iterator[None]:
-    with mock.patch.object(_network, "_ANYIO", wire):
+    with (
+        mock.patch.object(_network, "network", return_value=wire),
+        mock.patch.object(_llhttp, "network", return_value=wire),
+    ):
         yield
 
 
 async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
     """Damage so many answers, and say how the client took them."""
-    below, wire, fuzzed = _Below(), _Wire(), Fuzzed()
-    shallow = ConsulClient(transport=below, layers=_layers(), check_server=False)
-    deep = ConsulClient(layers=_layers(), check_server=False)
+    below, wire, fuzzed = Below(), _Wire(), Fuzzed()
+    shallow = ConsulClient(transport=below, layers=layers(), check_server=False)
+    h11, fast = (
+        ConsulClient(transport=Connections(http=http), layers=layers(), check_server=False)
+        for http in HTTPS
+    )
     before = 0
     with _wired(wire):
-        async with shallow, deep:
+        async with shallow, h11, fast:
             for number in range(first, first + runs):
                 if fuzzed.runs == min(5000, runs // 2):
                     before = resident()
                 chance = Random(f"{seed}/{number}")
                 case = chance.choice(CASES)
                 answer = Raw.of(case.response())
-                if number % 2:
+                way = number % 3
+                if way:
                     answer = damaged(answer, chance) if chance.random() < 0.3 else answer
                     data = answer.as_bytes(chance)
                     for _ in range(chance.randint(1, 3)):
@@ -156,12 +170,15 @@ async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
                     wire.data, wire.piece = data, chance.choice([1 << 16, 1 << 16, 100, 7])
                 else:
                     below.answer = damaged(answer, chance)
-                await _one(case, deep if number % 2 else shallow, fuzzed, f"{seed}, run {number}")
+                c = (shallow, h11, fast)[way]
+                if await _one(case, c, fuzzed, f"{seed}, run {number}"):
+                    fuzzed.values[way] += 1
     fuzzed.growth = resident() - before
     return fuzzed
 
 
-async def _one(case: Any, c: ConsulClient, fuzzed: Fuzzed, which: str) -> None:
+async def _one(case: Any, c: ConsulClient, fuzzed: Fuzzed, which: str) -> bool:
+    """Whether there was a value."""
     started = time.thread_time()
     try:
         await case.call(c)
@@ -178,6 +195,7 @@ async def _one(case: Any, c: ConsulClient, fuzzed: Fuzzed, which: str) -> None:
     fuzzed.slowest = max(fuzzed.slowest, took)
     if took > SLOWEST:
         fuzzed.wrong.append(f"seed {which}, {case}: took {took:.1f} s")
+    return end == "a value"
 
 
 def report(fuzzed: Fuzzed) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """
-`python -m tests.chaos.hostile URL LIMIT`: read one hostile answer, and say what it cost.
+`python -m tests.chaos.hostile URL LIMIT BACKEND`: read one hostile answer, and say what it cost.
+
+On asyncio with the one parser of HTTP, on trio with the other.
 
 A process of its own, since the most memory that a process ever had never goes down again.
 """
@@ -13,19 +15,21 @@ import anyio
 
 from consul_onex import ConsulClient, ConsulError
 from consul_onex.settings import ConsulSettings
+from consul_onex.transport._connection import HTTP
 from tests.chaos.memory import peak
 
 ATTEMPT = 2.0
 """Seconds of the attempt time-out."""
 
 
-async def main(url: str, limit: int) -> None:
+async def main(url: str, limit: int, http: HTTP) -> None:
     settings = ConsulSettings(
         address=url,
         attempt_timeout=ATTEMPT,
         retry_attempts=1,
         max_response_bytes=limit,
         gzip=True,
+        http=http,
     )
     async with ConsulClient(settings=settings) as c:
         # What the first call imports and builds is not the answer's fault.
@@ -41,4 +45,6 @@ async def main(url: str, limit: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], int(sys.argv[2]))
+    backend = sys.argv[3]
+    http: HTTP = "fast" if backend == "asyncio" else "h11"
+    anyio.run(main, sys.argv[1], int(sys.argv[2]), http, backend=backend)

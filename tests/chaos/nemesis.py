@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final
@@ -45,16 +47,26 @@ def _terminated(agent: Agent) -> Undo:
     return agent.launch
 
 
+def _left(agent: Agent) -> Undo:
+    # It says so to the others first, and ends by itself; nobody counts on its answer.
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        agent.request("PUT", "/v1/agent/leave")
+    agent.wait_exit()
+    return agent.launch
+
+
 NEMESES: Final[dict[str, Callable[[Cluster, Random], Undo]]] = {
     "the leader is killed": lambda cluster, _: _killed(cluster.leader()),
     "the leader hangs": lambda cluster, _: _paused(cluster.leader()),
     "the leader is terminated": lambda cluster, _: _terminated(cluster.leader()),
+    "the leader leaves": lambda cluster, _: _left(cluster.leader()),
     "a follower is killed": lambda cluster, chance: _killed(chance.choice(cluster.followers())),
     "a follower hangs": lambda cluster, chance: _paused(chance.choice(cluster.followers())),
     "two of three servers are killed": lambda cluster, _: _killed(*cluster.servers[:2]),
     "all servers are killed": lambda cluster, _: _killed(*cluster.servers),
     "the client agent hangs": lambda cluster, _: _paused(*cluster.clients),
     "the client agent is killed": lambda cluster, _: _killed(*cluster.clients),
+    "the client agent leaves": lambda cluster, _: _left(cluster.clients[0]),
 }
 
 

@@ -22,7 +22,7 @@ async def test_all_that_clients_of_a_tormented_cluster_were_told_is_true(cluster
     load, done = await run(cluster, seed, SECONDS)
 
     print(done)
-    lines = list(report(load))
+    lines = list(report(load, room=10))
     for name, target, measured, _ in lines:
         print(f"{name} | {target} | {measured}")
     assert done

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import anyio
 import httpx
@@ -23,8 +24,11 @@ from consul_onex.transport import (
 from tests.chaos.faults import ATTEMPTS, FAULTS, Ask, Fault, Kind
 from tests.chaos.meet import Met, meet
 
-KINDS_OF_CONNECTIONS: Final[dict[str, Callable[[], httpx.AsyncBaseTransport]]] = {
-    "httpcore": Connections,
+Kinds: TypeAlias = "dict[str, Callable[[], httpx.AsyncBaseTransport]]"
+
+KINDS_OF_CONNECTIONS: Final[Kinds] = {
+    "h11": partial(Connections, http="h11"),
+    "fast": partial(Connections, http="fast"),
 }
 
 # Where the fault is that something takes for ever, and where it is not: then no machine is so busy
@@ -33,9 +37,6 @@ CONNECT, ATTEMPT = 0.5, 1.0
 LONG: Final = 20.0
 
 each_fault = pytest.mark.parametrize("fault", FAULTS, ids=str)
-each_connection = pytest.mark.parametrize(
-    "connections", KINDS_OF_CONNECTIONS.values(), ids=KINDS_OF_CONNECTIONS.keys()
-)
 
 
 def client(
@@ -88,53 +89,50 @@ def name_of(error: type[ConsulError] | None) -> str:
 
 
 async def all_at_once(
-    fault: Fault, connections: Callable[[], httpx.AsyncBaseTransport], *, times: int | None = None
-) -> dict[tuple[str, bool], Told]:
+    fault: Fault, *, times: int | None = None
+) -> dict[tuple[str, str, bool], Told]:
     """What each call makes of the fault, as the first one and on a connection used before."""
-    seen: dict[tuple[str, bool], Told] = {}
+    seen: dict[tuple[str, str, bool], Told] = {}
 
-    async def one(ask: Ask, reused: bool) -> None:
-        met = await meet(fault, ask, client(fault, connections), reused=reused, times=times)
-        seen[ask.value, reused] = told(met, ask)
+    async def one(kind: str, ask: Ask, reused: bool) -> None:
+        make_client = client(fault, KINDS_OF_CONNECTIONS[kind])
+        met = await meet(fault, ask, make_client, reused=reused, times=times)
+        seen[kind, ask.value, reused] = told(met, ask)
         if fault.waits_for:
             # On a busy machine a time-out may come before the server has read the request.
             assert met.requests <= fault.attempts(ask)
-            seen[ask.value, reused] = told(met, ask)._replace(requests=0)
+            seen[kind, ask.value, reused] = told(met, ask)._replace(requests=0)
 
     # Each has a client, a server and a port of its own; only the waiting is shared.
     with anyio.fail_after(90):
         async with anyio.create_task_group() as tasks:
-            for ask, reused in CELLS:
-                tasks.start_soon(one, ask, reused)
+            for kind, ask, reused in CELLS:
+                tasks.start_soon(one, kind, ask, reused)
     return seen
 
 
-CELLS: Final = list(itertools.product(Ask, [False, True]))
+CELLS: Final = list(itertools.product(KINDS_OF_CONNECTIONS, Ask, [False, True]))
 
 
-@each_connection
 @each_fault
-async def test_a_fault_that_stays_ends_as_the_table_says(
-    fault: Fault, connections: Callable[[], httpx.AsyncBaseTransport]
-) -> None:
-    seen = await all_at_once(fault, connections)
+async def test_a_fault_that_stays_ends_as_the_table_says(fault: Fault) -> None:
+    seen = await all_at_once(fault)
 
     assert seen == {
-        (ask.value, reused): Told(
+        (kind, ask.value, reused): Told(
             name_of(fault.expected(ask)),
             fault.attempts(ask) - 1,
             fault.attempts(ask) if fault.request_arrives() and not fault.waits_for else 0,
         )
-        for ask, reused in CELLS
+        for kind, ask, reused in CELLS
     }
 
 
-@each_connection
 @pytest.mark.parametrize("fault", [one for one in FAULTS if one.absence is None], ids=str)
 async def test_a_fault_that_passes_is_none_to_a_call_that_may_be_sent_again(
-    fault: Fault, connections: Callable[[], httpx.AsyncBaseTransport]
+    fault: Fault,
 ) -> None:
-    seen = await all_at_once(fault, connections, times=1)
+    seen = await all_at_once(fault, times=1)
 
     def expected(ask: Ask) -> Told:
         arrives = fault.request_arrives()
@@ -143,7 +141,7 @@ async def test_a_fault_that_passes_is_none_to_a_call_that_may_be_sent_again(
         retries = int(fault.kind is not Kind.HARMLESS)
         return Told("good", retries, 0 if fault.waits_for else retries * arrives + 1)
 
-    assert seen == {(ask.value, reused): expected(ask) for ask, reused in CELLS}
+    assert seen == {(kind, ask.value, reused): expected(ask) for kind, ask, reused in CELLS}
 
 
 async def test_a_connection_that_is_not_made_in_time_is_told_in_plain_words() -> None:

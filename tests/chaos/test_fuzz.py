@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import httpx
@@ -28,7 +28,9 @@ def no_log() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_log")
-async def test_whatever_is_answered_a_call_ends_in_a_value_or_in_an_error_of_ours() -> None:
+async def test_whatever_is_answered_a_call_ends_in_a_value_or_in_an_error_of_ours(
+    record_property: Callable[[str, object], None],
+) -> None:
     seed = random.SystemRandom().randrange(2**32)
     # Shown where the test fails: with it, it fails again.
     print(f"seed {seed}: python -m tests.chaos.fuzz --seed {seed}")
@@ -36,11 +38,14 @@ async def test_whatever_is_answered_a_call_ends_in_a_value_or_in_an_error_of_our
     fuzzed = await fuzz(RUNS, seed)
 
     print("\n".join(report(fuzzed)))
+    record_property("S4 errors outside of the tree", len(fuzzed.wrong))
+    record_property("S4 slowest call, s", fuzzed.slowest)
     assert fuzzed.wrong == []
     assert fuzzed.runs == RUNS
     assert fuzzed.growth <= GROWTH
     # There was something to get wrong.
     assert len(fuzzed.ends) >= 10
+    assert min(fuzzed.values) > RUNS / 100
     assert fuzzed.ends["a value"] < RUNS / 2
 
 

@@ -33,7 +33,7 @@ class Hostile:
     """An answer, what it must end in, and `max_response_bytes`."""
 
     answer: Callable[[], Answer]
-    error: type[ConsulError]
+    error: type[ConsulError] | tuple[type[ConsulError], ...]
     limit: int = 64 * MIB
 
 
@@ -92,13 +92,17 @@ HOSTILE: Final = {
         lambda: raw(b"HTTP/1.1 200 OK\r\nX: " + b"y" * (8 * MIB)), ConsulConnectionError
     ),
     "interim answers without an end": Hostile(
-        lambda: raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000, then=Then.HANG), ConsulTimeoutError
+        lambda: raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000, then=Then.HANG),
+        # Which of them depends on the parser: to the one in Python an interim answer is no fault.
+        (ConsulConnectionError, ConsulTimeoutError),
     ),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_answer_costs_little_and_the_client_goes_on(name: str) -> None:
+async def test_a_hostile_answer_costs_little_and_the_client_goes_on(
+    name: str, anyio_backend_name: str, record_property: Callable[[str, object], None]
+) -> None:
     hostile = HOSTILE[name]
     answer = hostile.answer()
 
@@ -107,23 +111,29 @@ async def test_a_hostile_answer_costs_little_and_the_client_goes_on(name: str) -
 
     async with fault_server(script) as server:
         command = [sys.executable, "-m", "tests.chaos.hostile", server.url, str(hostile.limit)]
+        command.append(anyio_backend_name)
         ended = await anyio.run_process(command, cwd=Path(__file__).parent.parent.parent)
 
     told = json.loads(ended.stdout)
-    print(f"S5 {name}: growth, KiB | {GROWTH} | {told['growth']}")
-    print(f"S5 {name}: seconds | {ATTEMPT:g} | {told['seconds']:.2f}")
-    assert told["end"] == hostile.error.__name__
+    record_property("S5 growth by a hostile answer, MiB", told["growth"] / 1024)
+    if told["end"] != ConsulTimeoutError.__name__:
+        record_property("S5 seconds for a hostile answer that is there", told["seconds"])
+    errors = hostile.error if isinstance(hostile.error, tuple) else (hostile.error,)
+    assert told["end"] in {error.__name__ for error in errors}
     assert told["growth"] <= GROWTH
     assert told["seconds"] <= ATTEMPT + ROOM
     assert told["usable"]
 
 
-async def test_a_list_of_what_are_no_rows_is_left_at_the_first_one() -> None:
+async def test_a_list_of_what_are_no_rows_is_left_at_the_first_one(
+    anyio_backend_name: str,
+) -> None:
     # Listing all that is wrong with a million rows took a second and a gigabyte.
     answer = reply(body=b"[" + b"0," * (4 * MIB) + b"0]")
     script: list[Answer] = [GOOD, answer, GOOD]
     async with fault_server(script) as server:
         command = [sys.executable, "-m", "tests.chaos.hostile", server.url, str(16 * MIB)]
+        command.append(anyio_backend_name)
         ended = await anyio.run_process(command, cwd=Path(__file__).parent.parent.parent)
 
     told = json.loads(ended.stdout)

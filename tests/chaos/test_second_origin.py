@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import pytest
 
@@ -13,6 +14,8 @@ from consul_onex import TLS, ConsulClient, ConsulError
 from tests.support.agents import Agent
 from tests.support.canary import CANARY
 from tests.support.fault_server import HOST, FaultServer, fault_server, reply
+
+Record: TypeAlias = Callable[[str, object], None]
 
 ASKED: Final = [
     *itertools.product([300, 301, 302, 303, 305, 307, 308, 200, 201, 401, 407, 503], ["GET", "PUT"])
@@ -48,7 +51,9 @@ def assert_only_ours(server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize(("status", "method"), ASKED)
-async def test_an_answer_that_points_elsewhere_is_not_followed(status: int, method: str) -> None:
+async def test_an_answer_that_points_elsewhere_is_not_followed(
+    status: int, method: str, record_property: Record
+) -> None:
     async with fault_server([reply(body=b"[]")]) as other:
         host = f"{HOST}:{other.port}"
         headers = {k: text.format(url=other.url, host=host) for k, text in HEADERS.items()}
@@ -58,6 +63,7 @@ async def test_an_answer_that_points_elsewhere_is_not_followed(status: int, meth
         ):
             await use(c, method)
 
+        record_property("S2 requests to a second origin", other.accepted)
         assert_only_ours(server)
         assert (other.accepted, other.requests) == (0, [])
 
@@ -65,7 +71,7 @@ async def test_an_answer_that_points_elsewhere_is_not_followed(status: int, meth
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("lower", [False, True])
 async def test_a_proxy_of_the_environment_gets_nothing(
-    variable: str, lower: bool, monkeypatch: pytest.MonkeyPatch
+    variable: str, lower: bool, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
     async with fault_server([reply(body=b"[]")]) as proxy:
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -77,6 +83,7 @@ async def test_a_proxy_of_the_environment_gets_nothing(
         ):
             await use(c)
 
+        record_property("S2 requests to a second origin", proxy.accepted)
         assert_only_ours(server)
         assert (proxy.accepted, proxy.requests) == (0, [])
 

@@ -184,12 +184,16 @@ async def assert_told_once(
 @each_call
 @pytest.mark.parametrize("name", WRONG)
 async def test_a_disagreement_is_told_as_configuration_and_not_sent_again(
-    name: str, call: Callable[[ConsulClient], Any], tmp_path: Path
+    name: str,
+    call: Callable[[ConsulClient], Any],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with Server(WRONG[name]) as server:
         async with client(server.url, tls_of(WRONG[name], tmp_path)) as c:
             await assert_told_once(c, call)
 
+    record_property("S6 requests that got through", server.requests)
     assert server.requests == 0
 
 
@@ -202,6 +206,14 @@ async def test_https_where_http_is_spoken_is_told_as_configuration(
             await assert_told_once(c, call)
 
         assert (server.accepted, server.requests) == (1, [])
+
+
+def test_there_are_as_many_cases_as_were_wanted(
+    record_property: Callable[[str, object], None],
+) -> None:
+    cases = len(WRONG) + 1  # with HTTPS where HTTP is spoken
+    record_property("S6 cases of wrong TLS, each told once as configuration", cases)
+    assert cases >= 8
 
 
 async def test_where_they_agree_there_is_an_answer(tmp_path: Path) -> None:
