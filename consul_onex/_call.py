@@ -10,6 +10,7 @@ without one (somebody else's httpx client) makes its own from the method.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -74,6 +75,8 @@ class Call:
 
     deadline: float | None = None
     """When the whole call must be over, by the clock of the layers."""
+    until: float = math.inf
+    """The same for layers that keep to it by themselves: nobody above them ends them then."""
     attempts: int = 0
     queued: bool = False
     """Waiting here for its turn: nothing of it has been sent."""

@@ -333,17 +333,20 @@ class Line:
     closed: bool = field(default=False, init=False)
     _calls: _Count = field(init=False)
     _long: set[anyio.CancelScope] = field(default_factory=set, init=False)
-    headers: list[tuple[bytes, bytes]] = field(init=False)
+    headers: httpx.Headers = field(init=False)
+    """Those of every request."""
 
     def __post_init__(self) -> None:
         self._calls = _Count()
-        self.headers = [
-            (b"Host", httpx.URL(self.base).netloc),
-            (b"User-Agent", _USER_AGENT.encode("ascii")),
-            (b"Accept", b"application/json"),
-            # On loopback, packing costs the agent more than the bytes would.
-            (b"Accept-Encoding", b"gzip" if self.gzip else b"identity"),
-        ]
+        self.headers = httpx.Headers(
+            [
+                (b"Host", httpx.URL(self.base).netloc),
+                (b"User-Agent", _USER_AGENT.encode("ascii")),
+                (b"Accept", b"application/json"),
+                # On loopback, packing costs the agent more than the bytes would.
+                (b"Accept-Encoding", b"gzip" if self.gzip else b"identity"),
+            ]
+        )
 
     def occupied(self, call: Call) -> AbstractContextManager[None]:
         """Be on the line for one call. What may take for ever is sent off when the line closes."""
@@ -667,8 +670,7 @@ class Wire:
             response = await line.transport.handle_async_request(
                 self._request(call, method, path + query, content, content_type)
             )
-            # WholeBody has read and unpacked it: there is nothing left to wait for.
-            body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
+            body = await _whole(response)
         if (
             200 <= response.status_code < 300
             or (missing and _is_missing(response, body, missing))
@@ -704,9 +706,7 @@ class Wire:
                 request = self._request(call, "GET", path + query, b"", b"")
                 response = await self.line.transport.handle_async_request(request)
             if not 200 <= response.status_code < 300:
-                # WholeBody has read it, and cut it.
-                body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
-                raise _status_error(call, response, body, self.line.server)
+                raise _status_error(call, response, await _whole(response), self.line.server)
             stream = Stream(call, self.line, response, silence)
             try:
                 yield stream
@@ -721,18 +721,21 @@ class Wire:
         content: bytes | Upload,
         content_type: bytes,
     ) -> httpx.Request:
-        headers = self.line.headers
+        more: list[tuple[bytes, bytes]] = []
         timeouts: dict[str, Any] = _timeouts(
             self.line.connect_timeout, self.line.attempt_timeout, call.hold
         )
         length = content.length if isinstance(content, Upload) else len(content)
         if method in ("PUT", "POST"):
-            headers = [*headers, (b"Content-Type", content_type)]
+            more.append((b"Content-Type", content_type))
         if length or method in ("PUT", "POST"):
-            headers = [*headers, (b"Content-Length", str(length).encode("ascii"))]
+            more.append((b"Content-Length", str(length).encode("ascii")))
+        # Made anew only where there is more of them: httpx looks at each.
+        headers = httpx.Headers([*self.line.headers.raw, *more]) if more else self.line.headers
         if call.stream:
             # Packing would hold back what is there already.
-            headers = [(k, v) if k != b"Accept-Encoding" else (k, b"identity") for k, v in headers]
+            headers = headers.copy()
+            headers["Accept-Encoding"] = "identity"
         if call.unhurried:
             # The call's own time-out is all there is.
             timeouts = timeouts | {"read": None}
@@ -986,6 +989,15 @@ def _unknown(call: Call, said: str, *, timed_out: bool = False) -> OutcomeUnknow
 
 def _tail(call: Call) -> str:
     return f"; {call.gave_up}" if call.gave_up else ""
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    """The body, which WholeBody has read and unpacked: there is nothing left to wait for."""
+    stream = response.stream
+    if isinstance(stream, httpx.ByteStream):
+        return b"".join(stream)
+    # A layer of somebody else's put another one in its place.
+    return b"".join([chunk async for chunk in stream])  # type: ignore[union-attr]
 
 
 def _is_missing(response: httpx.Response, body: bytes, missing: bool | str) -> bool:

@@ -52,6 +52,7 @@ from consul_onex import (
 from consul_onex._wire import Wire
 from consul_onex.transport import Breaker, Layer, Retry
 from tests.support.canary import Bottom
+from tests.transport.support import Body, read
 
 T = TypeVar("T")
 
@@ -315,6 +316,29 @@ async def test_the_words_of_a_peer_are_cut_and_on_one_line() -> None:
     assert str(caught.value).isprintable()
     assert caught.value.detail.startswith("a\\x1b[31m\\nX-Other: \\u202exxx")
     assert len(caught.value.detail) == 300
+
+
+class Slowly(httpx.AsyncBaseTransport):
+    """A layer of somebody else's, which hands the answer on as if it came from a network."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self.inner.handle_async_request(request)
+        response.stream = Body(*[bytes([byte]) for byte in await read(response)])
+        return response
+
+
+class Slow:
+    wrap = Slowly
+
+
+async def test_an_answer_may_come_up_in_pieces() -> None:
+    bottom = Bottom(httpx.Response(200, json=["a", "b"]))
+
+    async with ConsulClient(transport=bottom, layers=[Slow()]) as c:
+        assert await c.kv.keys() == ["a", "b"]
 
 
 async def test_a_cookie_is_not_kept() -> None:

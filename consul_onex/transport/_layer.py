@@ -14,12 +14,14 @@ from .._faults import Fault, classify
 
 __all__ = [
     "Layer",
+    "TimeIsUp",
     "call_of",
     "close",
     "fault_of_answer",
     "fault_of_error",
     "is_answer",
     "is_data",
+    "keeps_time",
     "stack",
     "stacked",
 ]
@@ -44,6 +46,24 @@ def stacked(
     for layer in reversed(list(layers)):
         parts.append(layer.wrap(parts[-1]))
     return parts
+
+
+class TimeIsUp(BaseException):
+    """
+    The call was about to wait beyond the `until` on its card.
+
+    To the layers that it passes it is what a cancellation is, and no failure of an attempt.
+    """
+
+
+def keeps_time(transport: httpx.AsyncBaseTransport) -> bool:
+    """
+    Whether nothing from here on down waits beyond the `until` on a card.
+
+    A transport says so by an attribute of this name. A stack of ours then needs one cancel scope
+    for an attempt, and none around all of them.
+    """
+    return bool(getattr(transport, "keeps_time", False))
 
 
 def call_of(request: httpx.Request) -> Call:

@@ -13,7 +13,7 @@ import httpx
 from .._call import Call
 from .._numbers import count, seconds
 from ..errors import DecodeError
-from ._layer import call_of, close
+from ._layer import TimeIsUp, call_of, close
 
 __all__ = ["WholeBody"]
 
@@ -50,6 +50,8 @@ class WholeBody:
 
 
 class WholeBodyTransport(httpx.AsyncBaseTransport):
+    keeps_time = True
+
     def __init__(self, inner: httpx.AsyncBaseTransport, whole_body: WholeBody) -> None:
         self._inner = inner
         self._whole_body = whole_body
@@ -58,13 +60,16 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         call = call_of(request)
         within = math.inf if call.unhurried else self._whole_body.seconds + call.hold
         done = None
-        with anyio.CancelScope(deadline=anyio.current_time() + within):
+        end = anyio.current_time() + within
+        with anyio.CancelScope(deadline=min(end, call.until)):
             response = await self._inner.handle_async_request(request)
             if not call.stream or response.status_code >= 300:
                 await self._read(response, call)
             done = response
         # A scope swallows the cancellation that it caused, and no other.
         if done is None:
+            if call.until <= end:
+                raise TimeIsUp
             raise httpx.ReadTimeout(f"no whole answer within {within:g} s", request=request)
         return done
 
@@ -101,13 +106,25 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
 
 def _framing(response: httpx.Response) -> tuple[int, str]:
     """How long the body says it is (0 where it does not say), and how it is packed."""
-    length = response.headers.get("content-length", "")[:20]
-    announced = int(length) if length.isascii() and length.isdigit() else 0
+    # One scan: httpx would decode each header before it finds the first.
+    said: dict[bytes, list[bytes]] = {b"content-length": [], b"content-encoding": []}
+    for name, value in response.headers.raw:
+        lines = said.get(name.lower())
+        if lines is not None:
+            lines.append(value)
     # A second line is a second coding.
-    return announced, response.headers.get("content-encoding", "").strip().lower()
+    length, coding = (b", ".join(lines) for lines in said.values())
+    announced = int(length[:20]) if length.isdigit() else 0
+    return announced, coding.decode("latin-1").strip().lower()
 
 
 async def _read_all(response: httpx.Response, coding: str, limit: int, operation: str) -> bytes:
+    if not coding and isinstance(response.stream, httpx.ByteStream):
+        # All of it is here, as it is meant.
+        body = b"".join(response.stream)
+        if len(body) > limit:
+            raise _too_large(limit, operation)
+        return body
     unpacked = _Unpacked(coding, limit, operation)
     async for chunk in response.stream:  # type: ignore[union-attr]
         if not unpacked.feed(chunk):

@@ -16,7 +16,7 @@ from .._faults import Blame
 from .._numbers import count, seconds
 from ..errors import CircuitOpenError
 from ..events import CircuitChanged
-from ._layer import call_of, fault_of_answer, fault_of_error, is_answer
+from ._layer import call_of, fault_of_answer, fault_of_error, is_answer, keeps_time
 
 __all__ = ["Breaker", "Circuit", "CircuitState", "CircuitStatistics"]
 
@@ -170,6 +170,7 @@ class BreakerTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._breaker = breaker
         self._circuits: dict[str, Circuit] = {}
+        self.keeps_time = keeps_time(inner)
 
     @property
     def circuits(self) -> Mapping[str, Circuit]:
@@ -211,7 +212,9 @@ class BreakerTransport(httpx.AsyncBaseTransport):
     def _admit(self, circuit: Circuit, call: Call) -> int:
         before = circuit.state
         try:
-            return circuit.admit(self._breaker.now(), probe=not call.blocking)
+            # A closed one has nothing to wait for.
+            now = 0.0 if before is CircuitState.CLOSED else self._breaker.now()
+            return circuit.admit(now, probe=not call.blocking)
         except CircuitOpenError as error:
             error.operation = call.operation
             raise

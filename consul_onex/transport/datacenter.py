@@ -12,7 +12,7 @@ from .._address import Address
 from .._call import Call, Safety
 from .._faults import Outcome
 from ..errors import CircuitOpenError, ConfigurationError
-from ._layer import call_of, close, fault_of_answer, fault_of_error, is_answer
+from ._layer import call_of, close, fault_of_answer, fault_of_error, is_answer, keeps_time
 
 __all__ = ["Datacenters"]
 
@@ -61,9 +61,14 @@ class DatacentersTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: httpx.AsyncBaseTransport, datacenters: Datacenters) -> None:
         self._inner = inner
         self._addresses = {name: _parse(name, text) for name, text in datacenters.addresses.items()}
+        self.keeps_time = keeps_time(inner)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
+        if not (self._addresses or call.failover or call.blocking):
+            # There is but one way, and no index to lose on it.
+            call.served_by = call.datacenter
+            return await self._inner.handle_async_request(request)
         if call.local or _path(request.url).startswith(_LOCAL):
             return await self._inner.handle_async_request(request)
         home = call.datacenter

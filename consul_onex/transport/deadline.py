@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
+from .._call import Call
 from .._numbers import seconds
-from ._layer import call_of
+from ._layer import TimeIsUp, call_of, keeps_time
 
 __all__ = ["Deadline"]
 
@@ -40,21 +41,29 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: httpx.AsyncBaseTransport, deadline: Deadline) -> None:
         self._inner = inner
         self._deadline = deadline
+        self._kept = keeps_time(inner) and deadline.now is anyio.current_time
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
         within = (call.timeout or self._deadline.seconds) + call.hold
         call.deadline = self._deadline.now() + within
-        response = None
+        if self._kept:
+            call.until = call.deadline
+            try:
+                return await self._inner.handle_async_request(request)
+            except TimeIsUp:
+                raise _over(call, within, request) from None
         with anyio.CancelScope(deadline=anyio.current_time() + within):
-            response = await self._inner.handle_async_request(request)
+            return await self._inner.handle_async_request(request)
         # A scope swallows the cancellation that it caused, and no other.
-        if response is None:
-            # In the queue again after an attempt that may have been applied is no "not sent".
-            unsent = call.queued and not call.doubt
-            error = httpx.PoolTimeout if unsent else httpx.ReadTimeout
-            raise error(f"no answer within {within:g} s", request=request)
-        return response
+        raise _over(call, within, request)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _over(call: Call, within: float, request: httpx.Request) -> httpx.TimeoutException:
+    # In the queue again after an attempt that may have been applied is no "not sent".
+    unsent = call.queued and not call.doubt
+    error = httpx.PoolTimeout if unsent else httpx.ReadTimeout
+    return error(f"no answer within {within:g} s", request=request)

@@ -10,7 +10,7 @@ import anyio
 import httpx
 
 from ..events import CallEnded, CallStarted, Event, Hook, Retrying
-from ._layer import call_of
+from ._layer import call_of, keeps_time
 
 __all__ = ["Events", "log_event"]
 
@@ -78,6 +78,7 @@ class EventsTransport(httpx.AsyncBaseTransport):
         self._hook = events.hook
         self._now = events.now
         self._hook_failed = False
+        self.keeps_time = keeps_time(inner)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)

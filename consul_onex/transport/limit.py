@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import httpx
 from .._call import Call
 from .._numbers import count, flag, seconds
 from ..errors import OverloadedError
-from ._layer import call_of
+from ._layer import TimeIsUp, call_of, keeps_time
 
 __all__ = ["Limit", "LimitStatistics"]
 
@@ -82,25 +83,24 @@ class Places:
     def parked(self) -> int:
         return len(self._parked)
 
-    async def take(self, within: float) -> bool:
-        """Take a place, waiting at most so many seconds; False if there was none."""
-        if self._take_at_once():
-            return True
-        end = self._now() + within
+    async def take(self, within: float, *, until: float = math.inf) -> bool:
+        """Wait for a place, so many seconds at most, and not beyond `until`; False for none."""
+        end = min(self._now() + within, until)
         while (now := self._now()) < end:
-            until = min(end, self._parked[0]) if self._parked else end
-            with anyio.move_on_after(max(0.0, until - now)) as scope:
+            wake = min(end, self._parked[0]) if self._parked else end
+            with anyio.move_on_after(max(0.0, wake - now)) as scope:
                 self._waiting.add(scope)
                 try:
                     await self._free.acquire()
                 finally:
                     self._waiting.discard(scope)
                 return True
-            if self._take_at_once():
+            if self.take_at_once():
                 return True
         return False
 
-    def _take_at_once(self) -> bool:
+    def take_at_once(self) -> bool:
+        """Take a place if there is one."""
         self._unpark()
         try:
             self._free.acquire_nowait()
@@ -130,6 +130,7 @@ class LimitTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._limit = limit
         self._places: dict[str, Places] = {}
+        self.keeps_time = keeps_time(inner) and limit.now is anyio.current_time
 
     def statistics(self) -> LimitStatistics:
         taken = {kind: places.taken for kind, places in self._places.items()}
@@ -146,7 +147,9 @@ class LimitTransport(httpx.AsyncBaseTransport):
         call.queued = True
         patient = call.blocking and call.paced and self._limit.queue_watches
         within = self._limit.max_wait + (call.hold if patient else 0.0)
-        if not await places.take(within):
+        if not (places.take_at_once() or await places.take(within, until=call.until)):
+            if self._limit.now() >= call.until:
+                raise TimeIsUp
             raise OverloadedError(
                 f"not sent: no place became free within {within:g} s; "
                 f"raise Limit.{_kind(call)}, or call less at once",

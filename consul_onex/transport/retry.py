@@ -17,7 +17,7 @@ from .._faults import Fault, Outcome
 from .._numbers import count, seconds
 from ..errors import ConfigurationError
 from ..events import Retrying
-from ._layer import call_of, close, fault_of_answer, fault_of_error, is_answer
+from ._layer import call_of, close, fault_of_answer, fault_of_error, is_answer, keeps_time
 
 __all__ = ["Retry", "RetryStatistics", "retry_after"]
 
@@ -104,6 +104,9 @@ class RetryTransport(httpx.AsyncBaseTransport):
         # In tenths: ten times 0.1 is not 1.
         self._budget = retry.budget * 10
         self._retries = 0
+        # It keeps pauses within the deadline, if its clock is the one by which they pass.
+        usual = retry.now is anyio.current_time and retry.sleep is anyio.sleep
+        self.keeps_time = keeps_time(inner) and usual
 
     def statistics(self) -> RetryStatistics:
         return RetryStatistics(self._retries, self._budget / 10)

@@ -244,6 +244,18 @@ async def test_a_body_over_the_limit_is_an_error_and_is_closed(packed: bool) -> 
     assert body.pieces == ([] if packed else [b"more"])
 
 
+@pytest.mark.parametrize("size", [0, 1000, 1001])
+async def test_a_body_that_is_here_already_is_bounded_as_well(size: int) -> None:
+    stream = httpx.ByteStream(b"x" * size)
+    transport = WholeBody(limit=1000).wrap(Script(lambda _: httpx.Response(200, stream=stream)))
+
+    if size <= 1000:
+        assert await read(await send(transport)) == b"x" * size
+    else:
+        with pytest.raises(DecodeError, match="larger than 1000 bytes"):
+            await send(transport)
+
+
 @pytest.mark.parametrize("announced", ["1001", "9" * 19, "9" * 6000])
 async def test_a_body_announced_as_too_large_is_not_read(announced: str) -> None:
     body = Body(b"x")
