@@ -36,47 +36,34 @@ CORRELATION: Final[ContextVar[UUID | None]] = ContextVar("correlation_id", defau
 
 _TARGET: Final = "consul_handler"
 
-# The class that is nearest to an error's own decides: what it becomes, what is said, and which of
-# its attributes go into the context, under which name. Of its text nothing is told: that may quote
-# what somebody put into a request.
-_BECOMES: Final[
-    dict[type[ConsulError], tuple[type[errors.RuntimeHostError], str, dict[str, str]]]
-] = {
-    ConsulError: (errors.InfraConnectionError, "{failed}: {kind}", {}),
-    ClientClosedError: (errors.InfraConnectionError, "Handler has been shut down", {}),
+_NO_ANSWER: Final = (errors.InfraConnectionError, "{failed}: {kind}")
+
+# The class that is nearest to an error's own decides what it becomes, and what is said. Of its text
+# nothing is told: that may quote what somebody put into a request.
+_BECOMES: Final[dict[type[ConsulError], tuple[type[errors.RuntimeHostError], str]]] = {
+    ConsulError: _NO_ANSWER,
+    ServerError: _NO_ANSWER,
+    UnknownDatacenterError: _NO_ANSWER,
+    ClientClosedError: (errors.InfraConnectionError, "Handler has been shut down"),
     ConfigurationError: (
         errors.ProtocolConfigurationError,
         "Invalid Consul configuration - validation failed for fields: [{error.setting}]",
-        {"parameter": "setting"},
     ),
-    ConsulStatusError: (
-        errors.InfraRequestRejectedError,
-        "Consul refused the request: {kind}",
-        {"status_code": "status"},
-    ),
-    DecodeError: (errors.InfraProtocolError, "Consul's answer cannot be understood", {}),
+    ConsulStatusError: (errors.InfraRequestRejectedError, "Consul refused the request: {kind}"),
+    DecodeError: (errors.InfraProtocolError, "Consul's answer cannot be understood"),
     InvalidRequestError: (
         errors.ProtocolConfigurationError,
         "Missing or invalid {field} in payload: {kind}",
-        {},
     ),
     OverloadedError: (
         errors.InfraUnavailableError,
         "Not sent: too many operations are in flight",
-        {},
     ),
     PermissionDeniedError: (
         errors.InfraAuthenticationError,
         "Consul ACL permission denied - check token permissions",
-        {},
     ),
-    RateLimitedError: (
-        errors.InfraRateLimitedError,
-        "Consul asks to be asked less often",
-        {"retry_after_seconds": "retry_after"},
-    ),
-    ServerError: (errors.InfraConnectionError, "{failed}: {kind}", {}),
-    UnknownDatacenterError: (errors.InfraConnectionError, "{failed}: {kind}", {}),
+    RateLimitedError: (errors.InfraRateLimitedError, "Consul asks to be asked less often"),
 }
 
 
@@ -106,7 +93,6 @@ def _translate(
 ) -> errors.RuntimeHostError:
     context = context_of(operation, correlation_id)
     nearest = next(cls for cls in type(error).__mro__ if cls in _BECOMES)
-    extra: dict[str, Any] = {}
     match error:
         case CircuitOpenError():
             # Without a time, it depends on a call that is under way.
@@ -117,17 +103,17 @@ def _translate(
             return timed_out(operation, correlation_id, timeout)
         case OutcomeUnknownError(timed_out=True):
             return timed_out(operation, correlation_id, timeout, outcome_unknown=True)
-        case OutcomeUnknownError():
-            extra = {"outcome_unknown": True}
         case TransactionError() if "ermission denied" in error.detail:
             nearest = PermissionDeniedError
-    becomes, said, names = _BECOMES[nearest]
+    becomes, said = _BECOMES[nearest]
     field = "'key'" if ".kv_" in operation else "field"
     return becomes(
         said.format(error=error, failed=failed, field=field, kind=type(error).__name__),
         context=context,
-        **extra,
-        **{name: getattr(error, attribute) for name, attribute in names.items()},
+        outcome_unknown=isinstance(error, OutcomeUnknownError) or None,
+        parameter=getattr(error, "setting", None),
+        status_code=getattr(error, "status", None),
+        retry_after_seconds=getattr(error, "retry_after", None),
     )
 
 

@@ -44,7 +44,6 @@ class EnumCoreErrorCode(StrEnum):
     INVALID_INPUT = "ONEX_CORE_007_INVALID_INPUT"
     INVALID_CONFIGURATION = "ONEX_CORE_041_INVALID_CONFIGURATION"
     OPERATION_FAILED = "ONEX_CORE_081_OPERATION_FAILED"
-    RESOURCE_NOT_FOUND = "ONEX_CORE_085_RESOURCE_NOT_FOUND"
     TIMEOUT_ERROR = "ONEX_CORE_092_TIMEOUT_ERROR"
     DATABASE_CONNECTION_ERROR = "ONEX_CORE_131_DATABASE_CONNECTION_ERROR"
     NETWORK_ERROR = "ONEX_CORE_132_NETWORK_ERROR"
@@ -64,17 +63,12 @@ class EnumHandlerType(StrEnum):
     """What part of the platform a handler is for."""
 
     INFRA_HANDLER = "infra_handler"
-    NODE_HANDLER = "node_handler"
-    PROJECTION_HANDLER = "projection_handler"
-    COMPUTE_HANDLER = "compute_handler"
 
 
 class EnumHandlerTypeCategory(StrEnum):
     """Whether a handler touches the world."""
 
-    COMPUTE = "compute"
     EFFECT = "effect"
-    NONDETERMINISTIC_COMPUTE = "nondeterministic_compute"
 
 
 class EnumCircuitState(StrEnum):

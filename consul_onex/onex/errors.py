@@ -1,39 +1,25 @@
 """
 The platform's errors, and the context that each carries.
 
-    ModelOnexError
-      RuntimeHostError
-        ProtocolConfigurationError     refused before anything was sent
-        EnvelopeValidationError        of the runtime around handlers
-        UnknownHandlerTypeError        of the runtime around handlers
-        SecretResolutionError
-        InfraConnectionError           no usable answer
-          InfraConsulError             ... about a key or a service
-        InfraTimeoutError              no answer in time
-        InfraAuthenticationError       the token is unknown, or lacks the right
-        InfraUnavailableError          not sent: the circuit is open, or the queue full
-        InfraRateLimitedError          Consul asks to be asked less often
-        InfraRequestRejectedError      Consul refused the request
-        InfraProtocolError             the answer is not what was promised
-
 `str(error)` begins with the code: `[ONEX_CORE_163_AUTHENTICATION_ERROR] ...`. No error holds a
 token or a value; what happened below is the `__cause__`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ._models import Frozen
 from .enums import EnumCoreErrorCode as Code
 from .enums import EnumInfraTransportType as Transport
 from .utils import sanitize_consul_key, sanitize_error_string
 
 __all__ = [
-    "EnvelopeValidationError",
     "InfraAuthenticationError",
     "InfraConnectionError",
     "InfraConsulError",
@@ -44,20 +30,13 @@ __all__ = [
     "InfraUnavailableError",
     "ModelErrorReport",
     "ModelInfraErrorContext",
-    "ModelOnexError",
     "ModelTimeoutErrorContext",
     "ProtocolConfigurationError",
     "RuntimeHostError",
-    "SecretResolutionError",
-    "UnknownHandlerTypeError",
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class ModelInfraErrorContext(_Frozen):
+class ModelInfraErrorContext(Frozen):
     """Where an error happened."""
 
     transport_type: Transport | None = None
@@ -72,7 +51,7 @@ class ModelInfraErrorContext(_Frozen):
         return cls(correlation_id=correlation_id or uuid4(), **fields)
 
 
-class ModelTimeoutErrorContext(_Frozen):
+class ModelTimeoutErrorContext(Frozen):
     """Where a time-out happened, and after how many seconds."""
 
     transport_type: Transport
@@ -82,7 +61,7 @@ class ModelTimeoutErrorContext(_Frozen):
     timeout_seconds: float | None = Field(default=None, ge=0)
 
 
-class ModelErrorReport(_Frozen):
+class ModelErrorReport(Frozen):
     """An error as data, for logs and messages."""
 
     message: str
@@ -92,9 +71,9 @@ class ModelErrorReport(_Frozen):
     context: dict[str, Any]
 
 
-class ModelOnexError(Exception):
+class RuntimeHostError(Exception):
     """
-    Anything that the platform's code raises on purpose.
+    Anything that the facade raises on purpose.
 
     `message` is what went wrong and `error_code` what it is counted by; `correlation_id` is the
     operation's, or a new one where it had none; `timestamp` is in UTC. `model` has all of them,
@@ -103,6 +82,7 @@ class ModelOnexError(Exception):
     """
 
     code: ClassVar[Code] = Code.OPERATION_FAILED
+    code_on: ClassVar[Mapping[Transport | None, Code]] = {}
 
     def __init_subclass__(cls, code: Code | None = None) -> None:
         cls.code = code or cls.code
@@ -121,7 +101,7 @@ class ModelOnexError(Exception):
         self.model = ModelErrorReport(
             # To fail here would hide what went wrong.
             message=str(message),
-            error_code=self._code_on(context.transport_type),
+            error_code=self.code_on.get(context.transport_type, self.code),
             correlation_id=context.correlation_id or uuid4(),
             timestamp=datetime.now(UTC),
             context={name: value for name, value in given.items() if value is not None},
@@ -134,47 +114,13 @@ class ModelOnexError(Exception):
     def __str__(self) -> str:
         return f"[{self.error_code.value}] {self.message}"
 
-    @classmethod
-    def _code_on(cls, transport: Transport | None) -> Code:
-        return cls.code
-
-    @property
-    def context(self) -> dict[str, Any]:
-        """What `model.context` has, nested as the platform's core has it."""
-        return {"additional_context": dict(self.model.context)}
-
     def to_json(self) -> str:
         """The report as JSON."""
         return self.model.model_dump_json()
 
 
-class RuntimeHostError(ModelOnexError):
-    """Anything that the facade raises on purpose."""
-
-
 class ProtocolConfigurationError(RuntimeHostError, code=Code.INVALID_CONFIGURATION):
     """Refused before anything was sent: configuration or payload cannot be meant."""
-
-
-class EnvelopeValidationError(RuntimeHostError, code=Code.INVALID_INPUT):
-    """Refused before any handler had it: an envelope without operation or payload."""
-
-
-class UnknownHandlerTypeError(RuntimeHostError, code=Code.INVALID_INPUT):
-    """There is no handler for an operation."""
-
-
-class SecretResolutionError(RuntimeHostError, code=Code.RESOURCE_NOT_FOUND):
-    """A secret is not where it should be."""
-
-
-_CODES: Final = {
-    Transport.DATABASE: Code.DATABASE_CONNECTION_ERROR,
-    Transport.HTTP: Code.NETWORK_ERROR,
-    Transport.GRPC: Code.NETWORK_ERROR,
-    Transport.RUNTIME: Code.OPERATION_FAILED,
-    Transport.INMEMORY: Code.OPERATION_FAILED,
-}
 
 
 class InfraConnectionError(RuntimeHostError, code=Code.SERVICE_UNAVAILABLE):
@@ -183,9 +129,13 @@ class InfraConnectionError(RuntimeHostError, code=Code.SERVICE_UNAVAILABLE):
     may have been applied. The code depends on what it was a connection to.
     """
 
-    @classmethod
-    def _code_on(cls, transport: Transport | None) -> Code:
-        return cls.code if transport is None else _CODES.get(transport, cls.code)
+    code_on: ClassVar[Mapping[Transport | None, Code]] = {
+        Transport.DATABASE: Code.DATABASE_CONNECTION_ERROR,
+        Transport.HTTP: Code.NETWORK_ERROR,
+        Transport.GRPC: Code.NETWORK_ERROR,
+        Transport.RUNTIME: Code.OPERATION_FAILED,
+        Transport.INMEMORY: Code.OPERATION_FAILED,
+    }
 
 
 class InfraConsulError(InfraConnectionError):

@@ -1,96 +1,97 @@
-"""What handlers inherit: a circuit, retrying, and the ids of an envelope."""
+"""A circuit for classes that inherit one, and what an error means for it."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, runtime_checkable
-from uuid import UUID, uuid4
+from typing import Any, Self, TypeVar
+from uuid import UUID
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from .. import CircuitOpenError
+from .. import (
+    CircuitOpenError,
+    ConsulConnectionError,
+    ConsulTimeoutError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServerError,
+)
 from ..transport import Circuit, CircuitState
-from ._retrying import (
-    ModelOperationContext,
-    ModelRetryErrorClassification,
-    ModelRetryState,
-    RetryContext,
-    classify,
-)
+from ._models import Frozen, Strict
 from ._translate import unavailable
-from .enums import EnumCircuitState, EnumInfraTransportType, EnumRetryErrorCategory
-from .errors import (
-    InfraAuthenticationError,
-    InfraConnectionError,
-    InfraTimeoutError,
-    ModelInfraErrorContext,
-    ModelTimeoutErrorContext,
-    ProtocolConfigurationError,
-    RuntimeHostError,
-)
-
-if TYPE_CHECKING:
-    from .handlers.models.consul import ModelConsulRetryConfig
+from .enums import EnumCircuitState, EnumInfraTransportType
+from .enums import EnumRetryErrorCategory as Category
+from .errors import ModelInfraErrorContext, ProtocolConfigurationError
 
 __all__ = [
     "MixinAsyncCircuitBreaker",
-    "MixinEnvelopeExtraction",
-    "MixinRetryExecution",
     "ModelCircuitBreakerConfig",
     "ModelRetryErrorClassification",
-    "ProtocolCircuitBreakerAware",
     "classify",
 ]
 
 N = TypeVar("N", int, float)
-T = TypeVar("T")
-
-_log: Final = logging.getLogger("consul_onex.onex")
-
-_STATES: Final = {
-    CircuitState.CLOSED: EnumCircuitState.CLOSED,
-    CircuitState.OPEN: EnumCircuitState.OPEN,
-    CircuitState.HALF_OPEN: EnumCircuitState.HALF_OPEN,
-    CircuitState.ISOLATED: EnumCircuitState.OPEN,
-}
 
 
-class MixinEnvelopeExtraction:
-    """The ids of an envelope: UUIDs, or text that is one; a new one for anything else."""
+class ModelRetryErrorClassification(Strict):
+    """What an error means. What is not said follows from its category."""
 
-    def _extract_correlation_id(self, envelope: Mapping[str, Any]) -> UUID:
-        return _as_uuid(envelope.get("correlation_id"))
+    category: Category
+    should_retry: bool
+    record_circuit_failure: bool = False
+    error_message: str = ""
 
-    def _extract_envelope_id(self, envelope: Mapping[str, Any]) -> UUID:
-        return _as_uuid(envelope.get("envelope_id"))
+    @model_validator(mode="before")
+    @classmethod
+    def _follow(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("category"), Category):
+            category: Category = data["category"]
+            follows = {
+                "record_circuit_failure": category.records_circuit_failure(),
+                "error_message": f"{category.value} error",
+            }
+            return follows | data
+        return data
 
 
-def _as_uuid(value: object) -> UUID:
-    if isinstance(value, UUID):
-        return value
-    with suppress(ValueError):
-        return UUID(value) if isinstance(value, str) else uuid4()
-    return uuid4()
+def classify(error: BaseException) -> ModelRetryErrorClassification:
+    """
+    What an error means for trying again, and for the circuit.
+
+    Time-outs, broken connections and Consul's own failures may pass. A refused token, a wrong
+    request and a mistake in a program stay what they are.
+    """
+    match error:
+        case TimeoutError() | ConsulTimeoutError():
+            category = Category.TIMEOUT
+        case PermissionDeniedError():
+            category = Category.AUTHENTICATION
+        case ConsulConnectionError() | OutcomeUnknownError() | ServerError():
+            category = Category.CONNECTION
+        case NotFoundError():
+            category = Category.NOT_FOUND
+        case _:
+            category = Category.UNKNOWN
+    # A rate limit is Consul being well; a lost write is for its caller to look at.
+    retry = category.is_retry_eligible() or isinstance(error, RateLimitedError)
+    return ModelRetryErrorClassification(
+        category=category, should_retry=retry and not isinstance(error, OutcomeUnknownError)
+    )
 
 
-# -- a circuit -------------------------------------------------------------------------------------
-
-
-class ModelCircuitBreakerConfig(BaseModel):
+class ModelCircuitBreakerConfig(Frozen):
     """How a circuit behaves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     threshold: int = Field(default=5, ge=1)
     reset_timeout_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
     service_name: str = Field(default="unknown", min_length=1)
     transport_type: EnumInfraTransportType = EnumInfraTransportType.HTTP
-    half_open_successes: int = Field(default=1, ge=1, le=10)
     enable_active_recovery: bool = True
 
     @classmethod
@@ -129,23 +130,6 @@ class ModelCircuitBreakerConfig(BaseModel):
         )
 
 
-@runtime_checkable
-class ProtocolCircuitBreakerAware(Protocol):
-    """What has a circuit as `MixinAsyncCircuitBreaker` gives one."""
-
-    _circuit_breaker_lock: anyio.Lock
-
-    async def _check_circuit_breaker(
-        self, operation: str, correlation_id: UUID | None = None
-    ) -> None: ...
-
-    async def _record_circuit_failure(
-        self, operation: str, correlation_id: UUID | None = None
-    ) -> None: ...
-
-    async def _reset_circuit_breaker(self) -> None: ...
-
-
 class MixinAsyncCircuitBreaker:
     """
     A circuit for the class that inherits it, which calls `_init_circuit_breaker` first.
@@ -171,7 +155,6 @@ class MixinAsyncCircuitBreaker:
         reset_timeout: float = 60.0,
         service_name: str = "unknown",
         transport_type: EnumInfraTransportType = EnumInfraTransportType.HTTP,
-        half_open_successes: int = 1,
         *,
         enable_active_recovery: bool = True,
         now: Callable[[], float] = anyio.current_time,
@@ -183,12 +166,11 @@ class MixinAsyncCircuitBreaker:
                 reset_timeout_seconds=reset_timeout,
                 service_name=service_name,
                 transport_type=transport_type,
-                half_open_successes=half_open_successes,
                 enable_active_recovery=enable_active_recovery,
             )
             return self._init_circuit_breaker_from_config(config, now=now)
         raise ProtocolConfigurationError(
-            "a circuit's threshold and successes are 1 or more, its reset timeout 0 or more",
+            "a circuit's threshold is 1 or more, its reset timeout 0 or more",
             context=ModelInfraErrorContext(
                 transport_type=transport_type, operation="init_circuit_breaker"
             ),
@@ -211,7 +193,6 @@ class MixinAsyncCircuitBreaker:
         )
         self._circuit_now = now
         self._circuit_opened = 0.0
-        self._circuit_successes = 0
         # The place that a task has taken, until it says what became of it.
         self._circuit_ticket: ContextVar[int | None] = ContextVar("circuit_ticket", default=None)
 
@@ -228,7 +209,7 @@ class MixinAsyncCircuitBreaker:
             waits, state = error.retry_after, self._circuit.state
         raise unavailable(
             self.service_name,
-            _STATES[state],
+            EnumCircuitState[state.name],
             waits,
             ModelInfraErrorContext.with_correlation(
                 correlation_id,
@@ -250,23 +231,15 @@ class MixinAsyncCircuitBreaker:
             before, now = self._circuit.state, self._circuit_now()
             self._circuit.failed(ticket, now)
             if self._circuit.state is not before:
-                self._circuit_opened, self._circuit_successes = now, 0
+                self._circuit_opened = now
 
     async def _reset_circuit_breaker(self) -> None:
         """Say that a call went well; where none was checked before, close the circuit by hand."""
         ticket = self._taken()
-        wanted = self._circuit_breaker_config.half_open_successes
         if ticket is None:
             self._circuit.reset()
-        elif self._circuit.state is not CircuitState.HALF_OPEN:
-            self._circuit.succeeded(ticket)
-        elif self._circuit_successes + 1 >= wanted:
-            self._circuit_successes = 0
-            self._circuit.succeeded(ticket)
         else:
-            # One of several that are wanted: let the next one try.
-            self._circuit_successes += 1
-            self._circuit.abandoned(ticket)
+            self._circuit.succeeded(ticket)
 
     def _abandon_circuit_call(self) -> None:
         """Say that a call was cancelled, and so told nothing; another may try in its place."""
@@ -288,8 +261,8 @@ class MixinAsyncCircuitBreaker:
         if config is None:
             return {"initialized": False}
         statistics = self._circuit.statistics()
-        state, left = _STATES[statistics.state], 0.0
-        if statistics.state is CircuitState.OPEN:
+        state, left = EnumCircuitState[statistics.state.name], 0.0
+        if state is EnumCircuitState.OPEN:
             left = self._circuit_opened + config.reset_timeout_seconds - self._circuit_now()
             if left <= 0 and config.enable_active_recovery:
                 state = EnumCircuitState.HALF_OPEN
@@ -299,143 +272,9 @@ class MixinAsyncCircuitBreaker:
             "failures": 0 if state is EnumCircuitState.HALF_OPEN else statistics.failures,
             "threshold": config.threshold,
             "reset_timeout_seconds": config.reset_timeout_seconds,
-            "half_open_successes_required": config.half_open_successes,
             "active_recovery_enabled": config.enable_active_recovery,
             "active_recovery_running": False,
         }
         if state is EnumCircuitState.OPEN:
             known["seconds_until_half_open"] = max(0.0, left)
-        if state is EnumCircuitState.HALF_OPEN:
-            known["half_open_success_count"] = self._circuit_successes
         return known
-
-
-# -- retrying --------------------------------------------------------------------------------------
-
-
-class MixinRetryExecution:
-    """
-    Retrying for the class that inherits it, whatever it asks; with `MixinAsyncCircuitBreaker` too,
-    an operation that failed in all its attempts is one failure of the circuit.
-
-        class Mine(MixinAsyncCircuitBreaker, MixinRetryExecution): ...
-
-        await self._execute_with_retry("mine.read", read, correlation_id, ModelConsulRetryConfig())
-
-    `HandlerConsul` does not need it: its client retries by itself.
-    """
-
-    def _classify_error(self, error: Exception, operation: str) -> ModelRetryErrorClassification:
-        """What an error means; to be overridden for errors of one's own."""
-        return classify(error)
-
-    def _get_transport_type(self) -> EnumInfraTransportType:
-        """What errors say that they happened on."""
-        return EnumInfraTransportType.CONSUL
-
-    def _get_target_name(self) -> str:
-        """What errors say that was asked."""
-        return "consul_handler"
-
-    async def _execute_with_retry(
-        self,
-        operation: str,
-        func: Callable[[], Awaitable[T]],
-        correlation_id: UUID,
-        retry_config: ModelConsulRetryConfig,
-        timeout_seconds: float = 30.0,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-    ) -> T:
-        """
-        What `func` returns, after as many attempts as it takes.
-
-        Each has so many seconds. InfraTimeoutError, InfraAuthenticationError or
-        InfraConnectionError by the category of the last error, which is their cause; one of
-        unknown category is raised as it is. InfraUnavailableError where the circuit is open.
-        """
-        how = RetryContext(
-            ModelRetryState(
-                max_attempts=retry_config.max_attempts,
-                delay_seconds=retry_config.initial_delay_seconds,
-                backoff_multiplier=retry_config.exponential_base,
-            ),
-            ModelOperationContext.create(operation, correlation_id, timeout_seconds),
-        )
-        try:
-            while True:
-                await self._check_circuit_if_enabled(operation, correlation_id)
-                try:
-                    with anyio.fail_after(timeout_seconds):
-                        result = await func()
-                    await self._reset_circuit_if_enabled()
-                    return result
-                except Exception as error:
-                    said = self._classify_error(error, operation)
-                    state = how.retry_state.next_attempt(
-                        said.error_message, max_delay_seconds=retry_config.max_delay_seconds
-                    )
-                    how = how._replace(retry_state=state)
-                    if not said.should_retry or not state.is_retriable():
-                        if said.record_circuit_failure:
-                            await self._record_circuit_failure_if_enabled(operation, correlation_id)
-                        final = self._final_error(said, how.operation_context)
-                        if final is None:
-                            raise
-                        raise final from error
-                _log.info("Retrying operation", extra=_told(how))
-                await sleep(state.delay_seconds)
-        finally:
-            # Also when cancelled, so that another may try.
-            if isinstance(self, MixinAsyncCircuitBreaker):
-                self._abandon_circuit_call()
-
-    async def _check_circuit_if_enabled(self, operation: str, correlation_id: UUID) -> None:
-        if isinstance(self, ProtocolCircuitBreakerAware):
-            await self._check_circuit_breaker(operation, correlation_id)
-
-    async def _record_circuit_failure_if_enabled(
-        self, operation: str, correlation_id: UUID
-    ) -> None:
-        if isinstance(self, ProtocolCircuitBreakerAware):
-            await self._record_circuit_failure(operation, correlation_id)
-
-    async def _reset_circuit_if_enabled(self) -> None:
-        if isinstance(self, ProtocolCircuitBreakerAware):
-            await self._reset_circuit_breaker()
-
-    def _final_error(
-        self, said: ModelRetryErrorClassification, context: ModelOperationContext
-    ) -> RuntimeHostError | None:
-        place: dict[str, Any] = {
-            "transport_type": self._get_transport_type(),
-            "operation": context.operation_name,
-            "target_name": self._get_target_name(),
-            "correlation_id": context.correlation_id,
-        }
-        match said.category:
-            case EnumRetryErrorCategory.TIMEOUT:
-                seconds = context.timeout_seconds
-                return InfraTimeoutError(
-                    f"Operation timed out after {seconds}s",
-                    context=ModelTimeoutErrorContext(**place, timeout_seconds=seconds),
-                )
-            case EnumRetryErrorCategory.AUTHENTICATION:
-                error: type[RuntimeHostError] = InfraAuthenticationError
-            case EnumRetryErrorCategory.CONNECTION:
-                error = InfraConnectionError
-            case _:
-                return None
-        return error(said.error_message, context=ModelInfraErrorContext(**place))
-
-
-def _told(how: RetryContext) -> dict[str, Any]:
-    state, context = how
-    return {
-        "operation": context.operation_name,
-        "attempt": state.attempt,
-        "max_attempts": state.max_attempts,
-        "backoff_seconds": state.delay_seconds,
-        "last_error": state.last_error,
-        "correlation_id": str(context.correlation_id),
-    }

@@ -26,24 +26,11 @@ _UUID: Final = re.compile(r"\b[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.I
 
 # The first that fits is told: the longer ones come first.
 _SAFE: Final = (
-    "connection refused",
-    "connection reset",
-    "connection timeout",
-    "connection closed",
-    "network unreachable",
-    "host not found",
-    "dns lookup failed",
-    "service unavailable",
-    "too many connections",
-    "resource exhausted",
-    "authentication failed",
-    "permission denied",
-    "access denied",
-    "already exists",
-    "not found",
-    "conflict",
-    "timeout",
-    "unavailable",
+    *("connection refused", "connection reset", "connection timeout", "connection closed"),
+    *("network unreachable", "host not found", "dns lookup failed", "service unavailable"),
+    *("too many connections", "resource exhausted", "authentication failed"),
+    *("permission denied", "access denied", "already exists", "not found", "conflict"),
+    *("timeout", "unavailable"),
 )
 
 

@@ -27,7 +27,6 @@ from consul_onex import ConsulClient, ConsulTimeoutError, PermissionDeniedError,
 from consul_onex.onex import consul, errors
 from consul_onex.onex.enums import EnumInfraTransportType, EnumRetryErrorCategory
 from consul_onex.onex.handlers import HandlerConsul
-from consul_onex.onex.handlers.mixins import mixin_consul_initialization
 from consul_onex.onex.mixins import ModelRetryErrorClassification
 from consul_onex.transport import Connections
 from tests.support.agents import Agent
@@ -220,7 +219,7 @@ async def pool(block: str, names: Names) -> None:
         names |= {"self": SimpleNamespace(_executor=executor), "func": lambda: "done"}
         await anyio.to_thread.run_sync(lambda: asyncio.run(run(block, names)))
     assert names["result"] == "done"
-    assert names["max_concurrent_operations"] == names["handler"].max_workers
+    assert names["max_concurrent_operations"] == names["handler"].config.max_concurrent_operations
 
 
 async def shut_down(block: str, names: Names) -> None:
@@ -233,7 +232,7 @@ async def shut_down(block: str, names: Names) -> None:
 
 async def models(block: str, names: Names) -> None:
     await run(block, names)
-    assert (names["config"].datacenter, names["config"].service_name) == ("dc1", "consul.dc1")
+    assert (names["config"].host, names["config"].datacenter) == ("consul.dc1.example.com", "dc1")
 
 
 async def just(block: str, names: Names) -> None:
@@ -279,7 +278,7 @@ def names(agent: Agent, handler: HandlerConsul, monkeypatch: pytest.MonkeyPatch)
         if variable.startswith("CONSUL_"):
             monkeypatch.delenv(variable)
     there = partial(ConsulClient, transport=Elsewhere(agent))
-    monkeypatch.setattr(mixin_consul_initialization, "ConsulClient", there)
+    monkeypatch.setattr(HandlerConsul.__init__, "__kwdefaults__", {"client": there})
     return {
         "SecretStr": SecretStr,
         "UUID": UUID,

@@ -64,7 +64,11 @@ SHOWN = {
         "models.a_configuration_is_read_from_attributes_and_from_json"
     ),
     "A35": "models.the_url_is_made_of_its_parts",
-    "A36": "models.a_configuration_is_strict models.the_circuit_is_called_after_the_datacenter",
+    "A36": (
+        "models.a_configuration_is_strict "
+        "models.a_configuration_is_read_from_attributes_and_from_json "
+        "resilience.a_circuit_is_one_handler_s_and_one_datacenter_s"
+    ),
     "A37": "models.a_configuration_is_frozen_and_compared_by_value",
     "A38": "models.a_configuration_is_read_from_attributes_and_from_json",
     # Many at once, retrying, circuits.
@@ -171,7 +175,7 @@ SHOWN = {
         "neighbours.contracts_are_stored_listed_and_deleted "
         "models.an_argument_comes_first_then_the_platforms_variable"
     ),
-    "A93": "models.of_many_threads_that_register_a_kind_one_is_first",
+    "A93": "models.each_kind_of_answer_is_of_one_class",
     # What was wrong.
     "W1": "operations.all_keys_that_begin_so_are_got",
     "W2": "operations.two_instances_of_one_name_are_two",
@@ -198,7 +202,7 @@ SHOWN = {
     ),
     "W16": (
         "resilience.what_goes_on_failing_is_tried_three_times_with_pauses "
-        "retrying.the_circuit_is_asked_again_before_each_attempt"
+        "resilience.the_circuit_is_asked_again_before_each_attempt"
     ),
     "W17": "lifecycle.a_second_initialize_leaves_no_connection_behind",
     "W18": "operations.a_value_that_is_no_text_is_there_as_bytes",

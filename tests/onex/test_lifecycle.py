@@ -62,14 +62,14 @@ def longest(ticks: list[float]) -> float:
 @pytest.mark.parametrize("as_model", [False, True])
 async def test_a_handler_keeps_what_it_was_given(agent: Agent, as_model: bool) -> None:
     config = where(agent, datacenter="dc1", timeout_seconds=5)
-    handler = HandlerConsul(object())
+    handler = HandlerConsul()
 
     await handler.initialize(ModelConsulHandlerConfig(**config) if as_model else config)
 
     assert (handler.config.host, handler.config.port) == (HOST, agent.port)
     assert handler.config.datacenter == "dc1"
     assert handler.describe()["timeout_seconds"] == 5.0
-    assert (handler.max_workers, handler.max_queue_size) == (10, 30)
+    assert (handler.config.max_concurrent_operations, handler.config.max_queue_size) == (10, 30)
     await handler.shutdown()
 
 
@@ -317,7 +317,7 @@ async def test_shutdown_may_come_again_and_so_may_initialize(agent: Agent, name:
         await handler.shutdown()
 
     assert handler.describe()["initialized"] is False
-    for what in ("client", "config", "max_workers"):
+    for what in ("client", "config"):
         with pytest.raises(RuntimeHostError, match="not initialized"):
             getattr(handler, what)
 

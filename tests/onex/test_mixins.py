@@ -208,20 +208,6 @@ async def test_a_late_success_of_an_older_call_closes_nothing() -> None:
     assert service.state == "open"
 
 
-async def test_so_many_successes_close_it_as_are_asked_for() -> None:
-    service = Service(1, half_open_successes=2)
-    await service.fail()
-    service.clock.advance(60)
-
-    await service.check()
-    await service.succeed()
-    assert service.get_circuit_breaker_state()["half_open_success_count"] == 1
-    await service.check()
-    await service.succeed()
-
-    assert service.state == "closed"
-
-
 async def test_a_hundred_failures_at_once_are_all_counted() -> None:
     service = Service(200)
     async with anyio.create_task_group() as tasks:
@@ -237,7 +223,6 @@ async def test_its_state_tells_all() -> None:
         "initialized": True,
         "threshold": 2,
         "reset_timeout_seconds": 60.0,
-        "half_open_successes_required": 1,
         "active_recovery_enabled": True,
         "active_recovery_running": False,
     }
@@ -255,7 +240,6 @@ async def test_its_state_tells_all() -> None:
     assert service.get_circuit_breaker_state() == known | {
         "state": "half_open",
         "failures": 0,
-        "half_open_success_count": 0,
     }
     await service.cancel_active_recovery()
     await service.cancel_active_recovery()
@@ -277,9 +261,7 @@ def test_before_it_is_initialised_its_state_says_so() -> None:
     assert MixinAsyncCircuitBreaker().get_circuit_breaker_state() == {"initialized": False}
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"threshold": 0}, {"reset_timeout": -1}, {"half_open_successes": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"threshold": 0}, {"reset_timeout": -1}])
 def test_numbers_out_of_bounds_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ProtocolConfigurationError):
         Service(**wrong)
@@ -312,11 +294,10 @@ def test_a_circuits_defaults() -> None:
         "reset_timeout_seconds": 60.0,
         "service_name": "unknown",
         "transport_type": "http",
-        "half_open_successes": 1,
         "enable_active_recovery": True,
     }
     with pytest.raises(ValidationError):
-        ModelCircuitBreakerConfig(half_open_successes=11)
+        ModelCircuitBreakerConfig(threshold=0)
 
 
 @pytest.mark.parametrize("prefix", ["ONEX_CB", "ONEX_CB_MINE"])

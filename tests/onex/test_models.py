@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -15,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from consul_onex.onex.enums import EnumConsulOperationType, EnumRetryErrorCategory
 from consul_onex.onex.errors import ProtocolConfigurationError
 from consul_onex.onex.handlers.models.consul import (
+    ConsulPayload,
     ModelConsulHandlerConfig,
     ModelConsulHandlerPayload,
     ModelConsulKVPutPayload,
@@ -22,8 +21,6 @@ from consul_onex.onex.handlers.models.consul import (
     ModelConsulRetryConfig,
     ModelEventBusTopicEntry,
     ModelNodeEventBusConfig,
-    ModelPayloadConsul,
-    RegistryPayloadConsul,
 )
 from tests.support.canary import CANARY, leaks
 
@@ -105,7 +102,7 @@ def test_a_configuration_is_frozen_and_compared_by_value() -> None:
 
 def test_a_configuration_is_read_from_attributes_and_from_json() -> None:
     assert Config.model_validate(SimpleNamespace(host="a", port=1)).port == 1
-    one = Config(host="a", datacenter="dc1")
+    one = Config(host="a", datacenter="")
     assert Config.model_validate_json(one.model_dump_json()) == one
     assert one.model_dump(include={"host"}) == {"host": "a"}
 
@@ -132,17 +129,6 @@ def test_a_token_is_hidden_and_none_is_none() -> None:
 )
 def test_the_url_is_made_of_its_parts(config: Config, url: str) -> None:
     assert config.base_url == url
-
-
-@pytest.mark.parametrize(
-    ("datacenter", "name"),
-    [(None, "consul.default"), ("", "consul.default"), ("dc2", "consul.dc2")],
-)
-def test_the_circuit_is_called_after_the_datacenter(datacenter: str | None, name: str) -> None:
-    config = Config(datacenter=datacenter)
-
-    assert config.datacenter == datacenter
-    assert config.service_name == name
 
 
 # -- the environment -------------------------------------------------------------------------------
@@ -270,84 +256,14 @@ def test_an_answer_is_told_by_its_kind() -> None:
 
     assert payload.data == ModelConsulKVPutPayload(success=True, key="a")
     assert payload.model_dump(mode="json") == {"data": data}
-    assert {kind.value for kind in EnumConsulOperationType} == {
-        "kv_get_found",
-        "kv_get_not_found",
-        "kv_get_recurse",
-        "kv_put",
-        "register",
-        "deregister",
-    }
 
 
-@pytest.fixture
-def registry() -> Iterator[dict[str, type[ModelPayloadConsul]]]:
-    """The payloads that are registered, which they are again afterwards."""
-    known = RegistryPayloadConsul.get_all_types()
-    yield known
-    with pytest.warns(UserWarning, match="for tests"):
-        RegistryPayloadConsul.clear()
-    for kind, payload in known.items():
-        RegistryPayloadConsul.register(kind)(payload)
+def test_each_kind_of_answer_is_of_one_class() -> None:
+    union, _ = get_args(ConsulPayload)
+    classes = get_args(union)
 
-
-def test_every_kind_of_answer_has_its_class() -> None:
-    known = RegistryPayloadConsul.get_all_types()
-
-    assert set(known) == set(EnumConsulOperationType)
-    for kind, payload in known.items():
-        assert RegistryPayloadConsul.get_type(kind) is payload
-        assert payload.model_fields["operation_type"].default == kind
-
-
-@pytest.mark.usefixtures("registry")
-def test_a_class_of_ones_own_is_registered_once() -> None:
-    class Mine(ModelPayloadConsul, frozen=True):
-        operation_type: str = "mine"
-
-    assert RegistryPayloadConsul.register("mine")(Mine) is Mine
-    assert RegistryPayloadConsul.register("mine")(Mine) is Mine
-    assert RegistryPayloadConsul.is_registered("mine")
-    with pytest.raises(ProtocolConfigurationError, match="another class does"):
-        RegistryPayloadConsul.register("mine")(ModelConsulKVPutPayload)
-    with pytest.raises(ProtocolConfigurationError, match="no ModelPayloadConsul"):
-        RegistryPayloadConsul.register("other")(dict)  # type: ignore[type-var]
-    assert not RegistryPayloadConsul.is_registered("other")
-
-
-def test_a_kind_that_is_not_registered_is_told_with_those_that_are(registry: Any) -> None:
-    with pytest.raises(KeyError, match=r"no payload is registered as 'x'; there are: .*kv_put"):
-        RegistryPayloadConsul.get_type("x")
-    with pytest.warns(UserWarning, match="for tests"):
-        RegistryPayloadConsul.clear()
-    with pytest.raises(KeyError, match="there are: none"):
-        RegistryPayloadConsul.get_type("kv_put")
-    assert "kv_put" in registry
-
-
-@pytest.mark.usefixtures("registry")
-def test_of_many_threads_that_register_a_kind_one_is_first() -> None:
-    classes = [type(f"P{n}", (ModelPayloadConsul,), {"__module__": __name__}) for n in range(16)]
-    together = threading.Barrier(len(classes))
-    refused: list[str] = []
-
-    def register(payload: Any) -> None:
-        RegistryPayloadConsul.register(payload.__name__)(payload)
-        together.wait()
-        try:
-            RegistryPayloadConsul.register("same")(payload)
-        except ProtocolConfigurationError:
-            refused.append(payload.__name__)
-
-    threads = [threading.Thread(target=register, args=[payload]) for payload in classes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len(refused) == 15
-    assert RegistryPayloadConsul.get_type("same").__name__ not in refused
-    assert all(RegistryPayloadConsul.is_registered(one.__name__) for one in classes)
+    kinds = [one.model_fields["operation_type"].default for one in classes]
+    assert sorted(kinds) == sorted(EnumConsulOperationType)
 
 
 @pytest.mark.parametrize("category", ["EVENT", "event", "Intent"])
@@ -379,13 +295,6 @@ def test_a_topic_is_stripped_and_its_category_is_any_case(category: str) -> None
 def test_a_topic_that_cannot_be_meant_is_refused(entry: Any) -> None:
     with pytest.raises(ValidationError):
         ModelNodeEventBusConfig.model_validate({"subscribe_topics": [entry]})
-
-
-def test_the_topics_of_a_node_by_their_names() -> None:
-    one, two = ModelEventBusTopicEntry(topic="a"), ModelEventBusTopicEntry(topic="b")
-    config = ModelNodeEventBusConfig(subscribe_topics=[one], publish_topics=[two])
-
-    assert (config.subscribe_topic_strings, config.publish_topic_strings) == (["a"], ["b"])
 
 
 def test_what_a_category_of_errors_means() -> None:

@@ -13,17 +13,14 @@ ROOT = "consul_onex.onex"
 
 NAMES = {
     "handlers": "HandlerConsul HandlerServiceDiscoveryConsul ServiceDiscoveryConsul",
-    "handlers.handler_consul": "HANDLER_ID_CONSUL HandlerConsul RetryContext SUPPORTED_OPERATIONS",
-    "handlers.mixins": """
-        MixinConsulInitialization MixinConsulKV MixinConsulService MixinConsulTopicIndex
-    """,
-    "handlers.models": "ModelConsulHandlerResponse ModelOperationContext ModelRetryState",
+    "handlers.handler_consul": "HANDLER_ID_CONSUL HandlerConsul SUPPORTED_OPERATIONS",
+    "handlers.models": "ModelConsulHandlerResponse ModelHealthCheckResult",
     "handlers.models.consul": """
         ConsulPayload EnumConsulOperationType ModelConsulDeregisterPayload ModelConsulHandlerConfig
         ModelConsulHandlerPayload ModelConsulKVGetFoundPayload ModelConsulKVGetNotFoundPayload
         ModelConsulKVGetRecursePayload ModelConsulKVItem ModelConsulKVPutPayload
         ModelConsulRegisterPayload ModelConsulRetryConfig ModelEventBusTopicEntry
-        ModelNodeEventBusConfig ModelPayloadConsul RegistryPayloadConsul
+        ModelNodeEventBusConfig
     """,
     "handlers.service_discovery": """
         ModelDiscoveryQuery ModelDiscoveryResult ModelHandlerRegistrationResult ModelServiceInfo
@@ -33,14 +30,12 @@ NAMES = {
         EnumResponseStatus EnumRetryErrorCategory
     """,
     "errors": """
-        EnvelopeValidationError InfraAuthenticationError InfraConnectionError InfraConsulError
-        InfraProtocolError InfraRateLimitedError InfraRequestRejectedError InfraTimeoutError
-        InfraUnavailableError ModelInfraErrorContext ModelOnexError ModelTimeoutErrorContext
-        ProtocolConfigurationError RuntimeHostError SecretResolutionError UnknownHandlerTypeError
+        InfraAuthenticationError InfraConnectionError InfraConsulError InfraProtocolError
+        InfraRateLimitedError InfraRequestRejectedError InfraTimeoutError InfraUnavailableError
+        ModelInfraErrorContext ModelTimeoutErrorContext ProtocolConfigurationError RuntimeHostError
     """,
     "mixins": """
-        MixinAsyncCircuitBreaker MixinEnvelopeExtraction MixinRetryExecution
-        ModelCircuitBreakerConfig ModelRetryErrorClassification ProtocolCircuitBreakerAware
+        MixinAsyncCircuitBreaker ModelCircuitBreakerConfig ModelRetryErrorClassification
     """,
     "utils": """
         sanitize_backend_error sanitize_consul_key sanitize_error_message sanitize_error_string
@@ -52,6 +47,12 @@ NAMES = {
 ELSEWHERE = {
     "ModelHandlerOutput": "of the platform's core; a response is its own `result`",
     "ModelHealthCheckConfig": "asks for an expected status, which no check of Consul has",
+    "MixinConsulKV": "and its like: the old handler inherited them, ours is one class",
+    "MixinRetryExecution": "with its states and contexts: the client repeats, nobody else does",
+    "MixinEnvelopeExtraction": "the handler reads the ids of an envelope by itself",
+    "ModelOnexError": "of the platform's core; everything raised here is a RuntimeHostError",
+    "RegistryPayloadConsul": "`ConsulPayload` is the union of all answers, which is closed",
+    "EnvelopeValidationError": "and others of the runtime around handlers",
 }
 
 
@@ -101,13 +102,6 @@ def test_every_file_on_the_page_is_here() -> None:
         "handlers/mixins/mixin_consul_*.py",
         "handlers/models/consul/",
     }
-    # A folder of one file is a file.
-    for file in files:
+    # A folder of one file is a file; and the handler has no mixins.
+    for file in files - {"handlers/mixins/mixin_consul_*.py"}:
         assert list(here.glob(re.sub(r"/$", ".py", file))), file
-
-
-def test_a_handler_is_made_of_what_it_is_said_to_be() -> None:
-    handlers, mixins = import_module(f"{ROOT}.handlers"), import_module(f"{ROOT}.handlers.mixins")
-
-    for name in NAMES["handlers.mixins"].split():
-        assert issubclass(handlers.HandlerConsul, getattr(mixins, name))

@@ -238,9 +238,9 @@ async def test_a_payload_of_a_wrong_type_is_refused(node: HandlerConsul) -> None
 async def raised(handler: HandlerConsul, key: str) -> int:
     """The catalog's version, one higher than it was; -1 where others always were faster."""
     for _ in range(3):
-        text, index = await handler.kv_get_with_modify_index(key)
-        version = int(text) + 1 if text is not None else 1
-        if await handler.kv_put_raw_with_cas(key, str(version), index):
+        old = await do(handler, "kv_get", key=key)
+        version, index = (int(old.value) + 1, old.modify_index) if old.found else (1, 0)
+        if (await do(handler, "kv_put", key=key, value=str(version), cas=index)).success:
             return version
     return -1
 
@@ -249,17 +249,19 @@ async def test_a_version_counts_up_and_gives_up_where_others_are_faster(
     node: HandlerConsul, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [await raised(node, name) for _ in range(3)] == [1, 2, 3]
-    read = node.kv_get_with_modify_index
+    execute = node.execute
 
-    async def late(key: str, correlation_id: UUID | None = None) -> tuple[str | None, int]:
-        found = await read(key)
-        # Another value each time: to write the same again does not count as a change.
-        await node.client.kv.put(key, str(int(found[0] or 0) + 10))
-        return found
+    async def late(envelope: dict[str, Any]) -> Any:
+        response: Any = await execute(envelope)
+        if envelope["operation"] == "consul.kv_get":
+            # Another value each time: to write the same again does not count as a change.
+            version = int(response.payload.data.value) + 10
+            await node.client.kv.put(name, str(version))
+        return response
 
-    monkeypatch.setattr(node, "kv_get_with_modify_index", late)
+    monkeypatch.setattr(node, "execute", late)
     assert await raised(node, name) == -1
-    assert await node.kv_get_raw(name) == "33"
+    assert (await do(node, "kv_get", key=name)).value == "33"
 
 
 async def test_the_topics_of_all_nodes_are_read_at_once(node: HandlerConsul, name: str) -> None:
@@ -272,20 +274,20 @@ async def test_the_topics_of_all_nodes_are_read_at_once(node: HandlerConsul, nam
             event_bus_config={"subscribe_topics": [{"topic": f"{name}.{number}"}]},
         )
 
-    found = await node.kv_get_recurse(f"onex/nodes/{name}")
+    found = await do(node, "kv_get", key=f"onex/nodes/{name}", recurse=True)
     topics = sorted(
         topic
-        for item in found
-        if item["key"].endswith("/subscribe_topics")
-        for topic in json.loads(item["value"])
+        for item in found.items
+        if item.key.endswith("/subscribe_topics")
+        for topic in json.loads(item.value)
     )
 
-    assert len(found) == 12
+    assert found.count == 12
     assert fnmatch.filter(topics, f"{name}.[12]") == [f"{name}.1", f"{name}.2"]
     assert await node.get_subscribers_for_topic(f"{name}.1") == [f"{name}-1"]
     for number in range(3):
         await do(node, "deregister", service_id=f"{name}-{number}")
-    assert await node.kv_get_recurse(f"onex/nodes/{name}") == []
+    assert not (await do(node, "kv_get", key=f"onex/nodes/{name}", recurse=True)).found
 
 
 async def subscribers(handler: HandlerConsul, topic: str) -> list[UUID]:
@@ -319,14 +321,15 @@ async def test_contracts_are_stored_listed_and_deleted(node: HandlerConsul, name
     await do(node, "kv_put", key=f"{folder}a", value=text)
     await do(node, "kv_put", key=f"{folder}b", value="")
 
-    assert {one["key"]: one["value"] for one in await node.kv_get_recurse(folder)} == {
+    found = await do(node, "kv_get", key=folder, recurse=True)
+    assert {one.key: one.value for one in found.items} == {
         f"{folder}a": text,
         f"{folder}b": "",
     }
     with node.operation("contracts.delete") as client:
         assert await client.kv.keys(folder) == [f"{folder}a", f"{folder}b"]
         await client.kv.delete_tree(folder)
-    assert await node.kv_get_recurse(folder) == []
+    assert not (await do(node, "kv_get", key=folder, recurse=True)).found
 
 
 # -- two writers of one topic ----------------------------------------------------------------------

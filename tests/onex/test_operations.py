@@ -110,22 +110,6 @@ async def test_a_check_and_set_whose_answer_was_lost_is_looked_up_and_sent_once(
         assert [seen.method for seen in server.requests] == ["PUT", "GET"]
 
 
-async def test_keys_without_an_envelope(handler: HandlerConsul, name: str) -> None:
-    assert await handler.kv_get_raw(name) is None
-    assert await handler.kv_get_with_modify_index(name) == (None, 0)
-    assert await handler.kv_get_recurse(name) == []
-
-    assert await handler.kv_put_raw_with_cas(name, "v", 0) is True
-    text, index = await handler.kv_get_with_modify_index(name, uuid4())
-
-    assert (text, await handler.kv_get_raw(name)) == ("v", "v")
-    assert await handler.kv_get_recurse(name) == [
-        {"key": name, "value": "v", "modify_index": index}
-    ]
-    assert await handler.kv_put_raw_with_cas(name, "late", 0) is False
-    assert await handler.kv_put_raw_with_cas(name, "w", index) is True
-
-
 @pytest.mark.parametrize("found", [pair("mine", index=7), pair("other", index=8), reply(404)])
 async def test_a_check_and_set_that_cannot_be_told_is_an_error_that_says_so(found: Answer) -> None:
     if found.data.startswith(b"HTTP/1.1 404"):
@@ -188,7 +172,7 @@ async def test_the_id_is_the_name_where_none_is_given(
 ) -> None:
     answer = await do(handler, "register", **{field: name})
 
-    assert (answer.name, answer.consul_service_id, answer.service_id) == (name, name, name)
+    assert (answer.name, answer.consul_service_id) == (name, name)
     assert await handler.client.agent.service(name) is not None
 
 

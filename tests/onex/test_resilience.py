@@ -253,6 +253,20 @@ async def test_the_circuit_opens_when_so_many_operations_have_failed() -> None:
     assert isinstance(context["retry_after_seconds"], int)
 
 
+async def test_the_circuit_is_asked_again_before_each_attempt() -> None:
+    async with initialised([RESET], circuit_breaker_failure_threshold=1) as (handler, server):
+        envelope = {"operation": "consul.kv_get", "payload": {"key": "a"}}
+        for _ in range(2):
+            with pytest.raises(InfraConnectionError):
+                await handler.execute(envelope, retry=False)
+
+        # The first of its three attempts opens it.
+        with pytest.raises(RuntimeHostError):
+            await handler.execute(envelope)
+
+        assert len(server.requests) == 3
+
+
 async def test_below_the_threshold_it_stays_closed_and_a_success_forgets() -> None:
     script = [RESET] * 6 + [pair()] + [RESET]
     async with initialised(script, circuit_breaker_failure_threshold=3) as (handler, _):

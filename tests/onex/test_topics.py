@@ -20,7 +20,7 @@ from consul_onex.onex.errors import (
     ProtocolConfigurationError,
 )
 from consul_onex.onex.handlers import HandlerConsul
-from consul_onex.onex.handlers.mixins.mixin_consul_topic_index import TopicIndex, entries_of
+from consul_onex.onex.handlers._topics import TopicIndex, entries_of
 from consul_onex.onex.handlers.models.consul import (
     ModelEventBusTopicEntry,
     ModelNodeEventBusConfig,

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, TypeVar
+from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ValidationError
+import anyio
+from pydantic import BaseModel, SecretStr, ValidationError
 
-from .._retrying import RetryContext
-from .._translate import context_of
+from ... import ConsulClient
+from .._translate import context_of, timed_out, translated
 from ..enums import EnumHandlerType, EnumHandlerTypeCategory
 from ..errors import ModelInfraErrorContext, ProtocolConfigurationError, RuntimeHostError
-from ..mixins import MixinEnvelopeExtraction
-from .mixins import MixinConsulKV, MixinConsulService
-from .models import ModelConsulHandlerResponse
+from ._keys import get, put
+from ._running import Running
+from ._services import deregister, register
+from ._topics import TopicIndex
+from .models import ModelConsulHandlerResponse, ModelHealthCheckResult
 from .models.consul import (
     Deregister,
     KVGet,
     KVPut,
+    ModelConsulHandlerConfig,
     ModelConsulHandlerPayload,
     ModelConsulRegisterPayload,
 )
 
-__all__ = ["HANDLER_ID_CONSUL", "SUPPORTED_OPERATIONS", "HandlerConsul", "RetryContext"]
+__all__ = ["HANDLER_ID_CONSUL", "SUPPORTED_OPERATIONS", "HandlerConsul"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,8 +42,10 @@ _PAYLOADS: Final[dict[str, type[KVGet | KVPut | ModelConsulRegisterPayload | Der
 }
 SUPPORTED_OPERATIONS: Final = frozenset(_PAYLOADS)
 
+_PATIENCE: Final = 5.0
 
-class HandlerConsul(MixinEnvelopeExtraction, MixinConsulKV, MixinConsulService):
+
+class HandlerConsul:
     """
     Consul for an ONEX node.
 
@@ -48,17 +56,67 @@ class HandlerConsul(MixinEnvelopeExtraction, MixinConsulKV, MixinConsulService):
         )
         response.payload.data.value
         await handler.shutdown()
+
+    `client` makes the client, with the arguments of `ConsulClient`:
+    `functools.partial(ConsulClient, tls=TLS(...))` adds a certificate authority of one's own.
     """
 
-    @property
-    def handler_type(self) -> EnumHandlerType:
-        """It is part of the infrastructure."""
-        return EnumHandlerType.INFRA_HANDLER
+    handler_type: Final = EnumHandlerType.INFRA_HANDLER
+    handler_category: Final = EnumHandlerTypeCategory.EFFECT
+
+    def __init__(self, *, client: Callable[..., ConsulClient] = ConsulClient) -> None:
+        self._make = client
+        self._running: Running | None = None
+
+    async def initialize(self, config: Mapping[str, Any] | ModelConsulHandlerConfig) -> None:
+        """
+        Connect, and see that there is a leader and that datacenter and token are good.
+
+        It takes `timeout_seconds` at most, and is tried once. ProtocolConfigurationError where the
+        configuration cannot be used, InfraConnectionError, InfraTimeoutError or
+        InfraAuthenticationError where Consul cannot be. A handler that is initialised already goes
+        on with what it had where this fails, and otherwise lets what is under way finish.
+        """
+        config = _veiled(config)
+        config = ModelConsulHandlerConfig.read(config)
+        correlation_id, verified = uuid4(), False
+        running = Running(config, self._make, correlation_id)
+        running.log("Initializing HandlerConsul", correlation_id)
+        try:
+            with anyio.move_on_after(config.timeout_seconds):
+                await running.verify(correlation_id)
+                verified = True
+        finally:
+            if not verified:
+                await running.drain(0)
+        if not verified:
+            raise timed_out("initialize", correlation_id, config.timeout_seconds)
+        before, self._running = self._running, running
+        running.log("HandlerConsul initialized successfully", correlation_id)
+        if before is not None:
+            await before.drain(config.timeout_seconds)
+
+    async def shutdown(self, timeout_seconds: float = 30.0) -> None:
+        """
+        Take no more operations, wait so long at most for those under way, and hang up.
+
+        What is not done then ends with InfraConnectionError. It may be called again, and the
+        handler initialised again.
+        """
+        running, self._running = self._running, None
+        if running is not None:
+            await running.drain(timeout_seconds)
+            running.log("HandlerConsul shutdown complete", uuid4())
 
     @property
-    def handler_category(self) -> EnumHandlerTypeCategory:
-        """It touches the world."""
-        return EnumHandlerTypeCategory.EFFECT
+    def config(self) -> ModelConsulHandlerConfig:
+        """What it was initialised with. RuntimeHostError before."""
+        return self._started("config").config
+
+    @property
+    def client(self) -> ConsulClient:
+        """The client that it asks Consul with, for all the rest of Consul's API."""
+        return self._started("client").client
 
     def describe(self) -> dict[str, Any]:
         """What kind of handler it is, and whether it is initialised; also before that."""
@@ -83,7 +141,7 @@ class HandlerConsul(MixinEnvelopeExtraction, MixinConsulKV, MixinConsulService):
         payload should not have is a ProtocolConfigurationError, and nothing is sent. With
         `retry=False` nothing is sent twice, for an orchestrator that repeats the whole operation.
         """
-        correlation_id = self._extract_correlation_id(envelope)
+        correlation_id = _as_uuid(envelope.get("correlation_id"))
         running = self._started("execute", correlation_id)
         context = context_of("execute", correlation_id)
         operation, payload = envelope.get("operation"), envelope.get("payload")
@@ -101,18 +159,89 @@ class HandlerConsul(MixinEnvelopeExtraction, MixinConsulKV, MixinConsulService):
         with running.operation(operation, correlation_id, retry=retry) as client:
             match request:
                 case KVGet():
-                    data = await self._kv_get(client, request)
+                    data = await get(client, request)
                 case KVPut():
-                    data = await self._kv_put(client, request)
+                    data = await put(client, request)
                 case ModelConsulRegisterPayload():
-                    data = await self._register(client, running, request)
+                    data = await register(client, running, request)
                 case _:
-                    data = await self._deregister(client, running, request)
+                    data = await deregister(client, running, request)
         return ModelConsulHandlerResponse(
             payload=ModelConsulHandlerPayload(data=data),
             correlation_id=correlation_id,
-            input_envelope_id=self._extract_envelope_id(envelope),
+            input_envelope_id=_as_uuid(envelope.get("envelope_id")),
         )
+
+    def operation(
+        self, name: str, correlation_id: UUID | None = None, *, retry: bool = True
+    ) -> AbstractContextManager[ConsulClient]:
+        """
+        The client for an operation of one's own, which ends with the platform's errors.
+
+            with handler.operation("node.forget") as c:
+                await c.kv.delete_tree("config/old/")
+        """
+        correlation_id = correlation_id or uuid4()
+        return self._started(name, correlation_id).operation(name, correlation_id, retry=retry)
+
+    async def get_subscribers_for_topic(
+        self, topic: str, correlation_id: UUID | None = None
+    ) -> list[str]:
+        """The ids of the nodes that subscribe to a topic, sorted."""
+        running = self._started("consul.kv_get", correlation_id)
+        with self.operation("consul.kv_get", correlation_id) as client:
+            return await TopicIndex(client, running.topics).subscribers(topic)
+
+    async def health_check(self, correlation_id: UUID | None = None) -> ModelHealthCheckResult:
+        """How Consul is, within 5 seconds. It raises nothing."""
+        began, correlation_id = anyio.current_time(), correlation_id or uuid4()
+        leader, reason, error_type = "", "no leader was told in time", None
+        try:
+            running = self._started("health_check", correlation_id)
+            with (
+                anyio.move_on_after(_PATIENCE),
+                translated("health_check", correlation_id, running.config.timeout_seconds),
+            ):
+                leader = await running.leader()
+        except RuntimeHostError as error:
+            reason, error_type = error.message, type(error).__name__
+        return ModelHealthCheckResult(
+            healthy=bool(leader),
+            latency_ms=(anyio.current_time() - began) * 1000,
+            reason="ok" if leader else reason,
+            error_type=error_type,
+            details={"leader": leader} if leader else {},
+        )
+
+    def _started(self, operation: str, correlation_id: UUID | None = None) -> Running:
+        if self._running is None:
+            raise RuntimeHostError(
+                f"Consul client not initialized for operation {operation!r}. "
+                "Call initialize() first.",
+                context=context_of(operation, correlation_id),
+            )
+        return self._running
+
+
+def _veiled(
+    config: Mapping[str, Any] | ModelConsulHandlerConfig,
+) -> Mapping[str, Any] | ModelConsulHandlerConfig:
+    """The same, but what may be a token does not show: also under a name that is misspelt."""
+    if isinstance(config, ModelConsulHandlerConfig):
+        return config
+    plain = ("host", "scheme", "datacenter")
+    return {
+        name: SecretStr(value) if isinstance(value, str) and name not in plain else value
+        for name, value in config.items()
+    }
+
+
+def _as_uuid(value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    with suppress(ValueError):
+        return UUID(value) if isinstance(value, str) else uuid4()
+    return uuid4()
 
 
 def _read(model: type[M], payload: object, context: ModelInfraErrorContext) -> M:

@@ -18,15 +18,16 @@ from uuid import NAMESPACE_DNS, UUID, uuid4, uuid5
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ... import AgentService, ConsulClient, ServiceEntry, ServiceRegistration
+from .._models import Frozen
 from .._translate import context_of, translated
 from ..enums import EnumHealthStatus
 from ..errors import InfraConnectionError, RuntimeHostError
+from ._services import check_of
 from .handler_consul import HandlerConsul
-from .mixins.mixin_consul_initialization import ModelHealthCheckResult
-from .mixins.mixin_consul_service import check_of
+from .models import ModelHealthCheckResult
 
 __all__ = [
     "HandlerServiceDiscoveryConsul",
@@ -43,13 +44,9 @@ Callback = Callable[[list[dict[str, Any]]], Awaitable[None]]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_DNS, "omninode.service.discovery")
 
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-
-class ModelServiceInfo(BaseModel):
+class ModelServiceInfo(Frozen):
     """An instance of a service. An id that is no UUID has one made of it."""
-
-    model_config = _FROZEN
 
     service_id: UUID = Field(default_factory=uuid4)
     service_name: str = Field(min_length=1)
@@ -63,10 +60,8 @@ class ModelServiceInfo(BaseModel):
     correlation_id: UUID | None = None
 
 
-class ModelDiscoveryQuery(BaseModel):
+class ModelDiscoveryQuery(Frozen):
     """Which instances: of this service, or of all; with all these tags; in this health, or any."""
-
-    model_config = _FROZEN
 
     service_name: str | None = None
     tags: tuple[str, ...] = ()
@@ -74,19 +69,15 @@ class ModelDiscoveryQuery(BaseModel):
     correlation_id: UUID | None = None
 
 
-class ModelDiscoveryResult(BaseModel):
+class ModelDiscoveryResult(Frozen):
     """What was found."""
-
-    model_config = _FROZEN
 
     services: tuple[ModelServiceInfo, ...] = ()
     correlation_id: UUID
 
 
-class ModelHandlerRegistrationResult(BaseModel):
+class ModelHandlerRegistrationResult(Frozen):
     """What was registered."""
-
-    model_config = _FROZEN
 
     service_id: UUID
     correlation_id: UUID
@@ -155,8 +146,6 @@ class ServiceDiscoveryConsul(_Borrowed):
         tasks, self._tasks = self._tasks, None
         await self.close()
         return None if tasks is None else await tasks.__aexit__(exc_type, exc, traceback)
-
-    # -- services ----------------------------------------------------------------------------------
 
     async def register_service(
         self,
@@ -228,8 +217,6 @@ class ServiceDiscoveryConsul(_Borrowed):
         with self._asking("list_services") as client:
             return sorted(await client.catalog.services())
 
-    # -- watches -----------------------------------------------------------------------------------
-
     async def watch_service(self, service_name: str, callback: Callback) -> str:
         """
         Call back with all instances of a service, now and after each change; the id of the watch.
@@ -258,22 +245,16 @@ class ServiceDiscoveryConsul(_Borrowed):
     async def _follow(
         self, client: ConsulClient, scope: anyio.CancelScope, name: str, callback: Callback
     ) -> None:
-        with scope:
-            try:
-                with translated("discovery.watch_service", uuid4(), 0.0):
-                    async for entries in client.watch(client.health.service, name):
-                        await self._call_back(callback, [_plain(entry) for entry in entries])
-            except RuntimeHostError as error:
-                _log.warning("A watch of a service has ended: %s", error.message)
-
-    async def _call_back(self, callback: Callback, services: list[dict[str, Any]]) -> None:
         try:
-            await callback(services)
-        except Exception as error:  # noqa: BLE001
-            # Its text is the caller's own, and may say anything.
-            _log.error("A callback of a watch failed: %s", type(error).__name__)
-
-    # -- keys --------------------------------------------------------------------------------------
+            with scope, translated("discovery.watch_service", uuid4(), 0.0):
+                async for entries in client.watch(client.health.service, name):
+                    try:
+                        await callback([_plain(entry) for entry in entries])
+                    except Exception as error:  # noqa: BLE001
+                        # Its text is the caller's own, and may say anything.
+                        _log.error("A callback of a watch failed: %s", type(error).__name__)
+        except RuntimeHostError as error:
+            _log.warning("A watch of a service has ended: %s", error.message)
 
     async def set_key_value(self, key: str, value: str) -> bool:
         """Write a key. True."""
@@ -296,14 +277,12 @@ class ServiceDiscoveryConsul(_Borrowed):
         with self._asking("kv_list") as client:
             return await client.kv.keys(prefix)
 
-    # -- the whole ---------------------------------------------------------------------------------
-
     async def health_check(self) -> bool:
         """Whether Consul is well. It raises nothing."""
         return not self._closed and bool(await self._handler.health_check())
 
     async def close(self, timeout_seconds: float = 30.0) -> None:
-        """End all watches, and refuse what comes later. The handler goes on."""
+        """End all watches at once, and refuse what comes later. The handler goes on."""
         self._closed = True
         for watch_id in list(self._watches):
             await self.stop_watch(watch_id)
@@ -312,10 +291,7 @@ class ServiceDiscoveryConsul(_Borrowed):
 class HandlerServiceDiscoveryConsul(_Borrowed):
     """Service discovery by models. A correlation id that is given comes before the query's own."""
 
-    @property
-    def handler_type(self) -> str:
-        """What it finds services with."""
-        return "consul"
+    handler_type: Final = "consul"
 
     async def register_service(
         self, service_info: ModelServiceInfo, correlation_id: UUID | None = None
@@ -383,7 +359,7 @@ class HandlerServiceDiscoveryConsul(_Borrowed):
 
     async def health_check(self, correlation_id: UUID | None = None) -> ModelHealthCheckResult:
         """How Consul is. It raises nothing."""
-        return await self._handler.health_check()
+        return await self._handler.health_check(correlation_id)
 
     async def shutdown(self) -> None:
         """Refuse what comes later. The handler goes on."""

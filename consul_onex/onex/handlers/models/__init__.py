@@ -1,28 +1,26 @@
-"""What the handler answers with, and how far an operation has come."""
+"""What the handler answers with."""
 
 from __future__ import annotations
 
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from ..._retrying import ModelOperationContext, ModelRetryState
+from ..._models import Strict
 from ...enums import EnumResponseStatus
 from .consul import ModelConsulHandlerPayload
 
-__all__ = ["ModelConsulHandlerResponse", "ModelOperationContext", "ModelRetryState"]
+__all__ = ["ModelConsulHandlerResponse", "ModelHealthCheckResult"]
 
 
-class ModelConsulHandlerResponse(BaseModel):
+class ModelConsulHandlerResponse(Strict):
     """
     The answer to one envelope.
 
     `response.payload.data` is what the operation found or did. `response.result` is the response
     itself, for code that knows it wrapped in an output.
     """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     status: EnumResponseStatus = EnumResponseStatus.SUCCESS
     payload: ModelConsulHandlerPayload
@@ -44,3 +42,16 @@ class ModelConsulHandlerResponse(BaseModel):
     def is_error(self) -> bool:
         """The opposite."""
         return not self.is_success
+
+
+class ModelHealthCheckResult(Strict):
+    """How Consul is; true where it is well. `latency_ms` is how long it took to say so."""
+
+    healthy: bool
+    latency_ms: float
+    reason: str
+    error_type: str | None = None
+    details: dict[str, str] = Field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.healthy

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-import warnings
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
+    AliasChoices,
     BeforeValidator,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
 
 from .... import ConfigurationError, ConsulSettings
+from ..._models import Strict
 from ..._translate import context_of
 from ...enums import EnumConsulOperationType, EnumMessageCategory
 from ...errors import ProtocolConfigurationError
@@ -41,24 +40,9 @@ __all__ = [
     "ModelConsulRetryConfig",
     "ModelEventBusTopicEntry",
     "ModelNodeEventBusConfig",
-    "ModelPayloadConsul",
-    "RegistryPayloadConsul",
 ]
 
 Kind = EnumConsulOperationType
-
-
-class _Strict(
-    BaseModel,
-    strict=True,
-    frozen=True,
-    extra="forbid",
-    from_attributes=True,
-    hide_input_in_errors=True,
-    ser_json_bytes="base64",
-    val_json_bytes="base64",
-):
-    """Read strictly, and never changed; type checkers want the latter said by each class."""
 
 
 # -- configuration ---------------------------------------------------------------------------------
@@ -84,7 +68,7 @@ _VARIABLES: Final = {
 }
 
 
-class ModelConsulRetryConfig(_Strict, frozen=True):
+class ModelConsulRetryConfig(Strict):
     """
     How often an operation is tried (the first time included), and how long it pauses before that.
 
@@ -107,7 +91,7 @@ class ModelConsulRetryConfig(_Strict, frozen=True):
         )
 
 
-class ModelConsulHandlerConfig(_Strict, frozen=True):
+class ModelConsulHandlerConfig(Strict):
     """
     Where Consul is, and how patiently a handler asks it. Times are seconds.
 
@@ -145,11 +129,6 @@ class ModelConsulHandlerConfig(_Strict, frozen=True):
     def max_queue_size(self) -> int:
         """How many operations may wait while others are on their way."""
         return self.max_concurrent_operations * self.max_queue_size_multiplier
-
-    @property
-    def service_name(self) -> str:
-        """The name of the circuit: `consul.dc1`, or `consul.default`."""
-        return f"consul.{self.datacenter or 'default'}"
 
     @classmethod
     def read(cls, config: Mapping[str, Any] | Self) -> Self:
@@ -215,34 +194,23 @@ def _refusal(fields: list[str]) -> ProtocolConfigurationError:
 # -- what comes in ---------------------------------------------------------------------------------
 
 
-def _segment(text: str) -> str:
-    # The whole of it: `$` would let a line end pass. And a dot or two would leave the folder.
-    if not re.fullmatch(r"[a-zA-Z0-9._-]+", text) or text in (".", ".."):
-        raise ValueError("letters, digits, '.', '_' and '-' only")
-    return text
-
-
 def _category(value: Any) -> Any:
     upper = value.upper() if isinstance(value, str) else value
     return EnumMessageCategory(upper) if upper in list(EnumMessageCategory) else value
 
 
-def _one_name(data: Any) -> Any:
-    """Take `service_id` and `service_name` for what answers call them; both must agree."""
-    if not isinstance(data, dict):
-        return data
-    data = dict(data)
-    for name, other in (("consul_service_id", "service_id"), ("name", "service_name")):
-        if other in data and data.get(name, data[other]) == data[other]:
-            data[name] = data.pop(other)
-    return data
+# One dot or two would leave the folder.
+_SEGMENT: Final = r"^(\.{0,2}[a-zA-Z0-9_-]|\.{3})[a-zA-Z0-9._-]*$"
+
+Segment = Annotated[str, StringConstraints(pattern=_SEGMENT)]
+Topic = Annotated[str, StringConstraints(pattern=_SEGMENT, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(pattern=r"\S")]
+
+_ID: Final = AliasChoices("consul_service_id", "service_id")
+_NAME: Final = AliasChoices("name", "service_name")
 
 
-Segment = Annotated[str, AfterValidator(_segment)]
-Name = Annotated[str, Field(pattern=r"\S")]
-
-
-class KVGet(_Strict, frozen=True):
+class KVGet(Strict):
     """Read a key, or with `recurse` all that begin with it."""
 
     key: str = Field(min_length=1)
@@ -251,7 +219,7 @@ class KVGet(_Strict, frozen=True):
     ] = False
 
 
-class KVPut(_Strict, frozen=True):
+class KVPut(Strict):
     """Write a key, with `cas` only if its index still is that."""
 
     key: str = Field(min_length=1)
@@ -260,19 +228,17 @@ class KVPut(_Strict, frozen=True):
     cas: int | None = Field(default=None, ge=0, lt=2**64)
 
 
-class Deregister(_Strict, frozen=True):
+class Deregister(Strict):
     """Deregister a service; `node_id` is whose topics to forget, where its meta does not say."""
 
-    consul_service_id: Name
+    consul_service_id: Name = Field(validation_alias=_ID)
     node_id: Segment | None = None
 
-    _one_name = model_validator(mode="before")(_one_name)
 
-
-class ModelEventBusTopicEntry(_Strict, frozen=True):
+class ModelEventBusTopicEntry(Strict):
     """A topic that a node subscribes or publishes to."""
 
-    topic: Annotated[Segment, BeforeValidator(lambda it: it.strip() if isinstance(it, str) else it)]
+    topic: Topic
     event_type: str | None = None
     message_category: Annotated[EnumMessageCategory, BeforeValidator(_category)] = (
         EnumMessageCategory.EVENT
@@ -280,82 +246,17 @@ class ModelEventBusTopicEntry(_Strict, frozen=True):
     description: str | None = None
 
 
-class ModelNodeEventBusConfig(_Strict, frozen=True):
+class ModelNodeEventBusConfig(Strict):
     """The topics of a node."""
 
     subscribe_topics: list[ModelEventBusTopicEntry] = Field(default_factory=list)
     publish_topics: list[ModelEventBusTopicEntry] = Field(default_factory=list)
 
-    @property
-    def subscribe_topic_strings(self) -> list[str]:
-        """The names of the topics it subscribes to."""
-        return [entry.topic for entry in self.subscribe_topics]
-
-    @property
-    def publish_topic_strings(self) -> list[str]:
-        """The names of the topics it publishes to."""
-        return [entry.topic for entry in self.publish_topics]
-
 
 # -- what comes out --------------------------------------------------------------------------------
 
 
-class ModelPayloadConsul(_Strict, frozen=True):
-    """What an operation answers with; its `operation_type` says of which kind it is."""
-
-
-P = TypeVar("P", bound=type[ModelPayloadConsul])
-
-
-class RegistryPayloadConsul:
-    """Which class an answer of each kind has. Any thread may ask and add."""
-
-    _types: ClassVar[dict[str, type[ModelPayloadConsul]]] = {}
-
-    @classmethod
-    def register(cls, operation_type: str) -> Callable[[P], P]:
-        """Say so of a class. ProtocolConfigurationError if another was first, or it is no model."""
-
-        def decorate(payload: P) -> P:
-            known = issubclass(payload, ModelPayloadConsul)
-            # One step, so that of two at once one is first.
-            if not known or cls._types.setdefault(operation_type, payload) is not payload:
-                raise ProtocolConfigurationError(
-                    f"{payload.__name__} cannot answer {operation_type!r}: "
-                    + ("another class does" if known else "it is no ModelPayloadConsul"),
-                    context=context_of("register_payload_type", None),
-                )
-            return payload
-
-        return decorate
-
-    @classmethod
-    def get_type(cls, operation_type: str) -> type[ModelPayloadConsul]:
-        """The class of this kind. KeyError, which names those that there are, for no such kind."""
-        try:
-            return cls._types[operation_type]
-        except KeyError:
-            known = ", ".join(sorted(cls._types)) or "none"
-        raise KeyError(f"no payload is registered as {operation_type!r}; there are: {known}")
-
-    @classmethod
-    def get_all_types(cls) -> dict[str, type[ModelPayloadConsul]]:
-        """All classes, by their kinds."""
-        return dict(cls._types)
-
-    @classmethod
-    def is_registered(cls, operation_type: str) -> bool:
-        """Whether there is a class of this kind."""
-        return operation_type in cls._types
-
-    @classmethod
-    def clear(cls) -> None:
-        """Forget all, for a test; it warns of itself."""
-        warnings.warn("RegistryPayloadConsul.clear() is for tests", UserWarning, stacklevel=2)
-        cls._types.clear()
-
-
-class ModelConsulKVItem(_Strict, frozen=True):
+class ModelConsulKVItem(Strict):
     """
     One key. `value` is its text, None where it is no UTF-8; `raw` has its bytes in any case. An
     empty value is `""`.
@@ -368,8 +269,7 @@ class ModelConsulKVItem(_Strict, frozen=True):
     raw: bytes = Field(default=b"", repr=False)
 
 
-@RegistryPayloadConsul.register(Kind.KV_GET_FOUND)
-class ModelConsulKVGetFoundPayload(ModelConsulKVItem, ModelPayloadConsul, frozen=True):
+class ModelConsulKVGetFoundPayload(ModelConsulKVItem):
     """A key that is there."""
 
     operation_type: Literal[Kind.KV_GET_FOUND] = Kind.KV_GET_FOUND
@@ -377,8 +277,7 @@ class ModelConsulKVGetFoundPayload(ModelConsulKVItem, ModelPayloadConsul, frozen
     index: int = 0
 
 
-@RegistryPayloadConsul.register(Kind.KV_GET_NOT_FOUND)
-class ModelConsulKVGetNotFoundPayload(ModelPayloadConsul, frozen=True):
+class ModelConsulKVGetNotFoundPayload(Strict):
     """No such key, or none that begins so."""
 
     operation_type: Literal[Kind.KV_GET_NOT_FOUND] = Kind.KV_GET_NOT_FOUND
@@ -388,8 +287,7 @@ class ModelConsulKVGetNotFoundPayload(ModelPayloadConsul, frozen=True):
     index: int = 0
 
 
-@RegistryPayloadConsul.register(Kind.KV_GET_RECURSE)
-class ModelConsulKVGetRecursePayload(ModelPayloadConsul, frozen=True):
+class ModelConsulKVGetRecursePayload(Strict):
     """Every key that begins so."""
 
     operation_type: Literal[Kind.KV_GET_RECURSE] = Kind.KV_GET_RECURSE
@@ -399,8 +297,7 @@ class ModelConsulKVGetRecursePayload(ModelPayloadConsul, frozen=True):
     index: int = 0
 
 
-@RegistryPayloadConsul.register(Kind.KV_PUT)
-class ModelConsulKVPutPayload(ModelPayloadConsul, frozen=True):
+class ModelConsulKVPutPayload(Strict):
     """Whether a key was written: False where `cas` came too late."""
 
     operation_type: Literal[Kind.KV_PUT] = Kind.KV_PUT
@@ -408,8 +305,7 @@ class ModelConsulKVPutPayload(ModelPayloadConsul, frozen=True):
     key: str
 
 
-@RegistryPayloadConsul.register(Kind.REGISTER)
-class ModelConsulRegisterPayload(ModelPayloadConsul, frozen=True):
+class ModelConsulRegisterPayload(Strict):
     """
     A service: to be registered, and as it was.
 
@@ -420,8 +316,10 @@ class ModelConsulRegisterPayload(ModelPayloadConsul, frozen=True):
     """
 
     operation_type: Literal[Kind.REGISTER] = Kind.REGISTER
-    name: Name
-    consul_service_id: Name = ""
+    name: Name = Field(validation_alias=_NAME)
+    consul_service_id: Name = Field(
+        default_factory=lambda known: known["name"], validation_alias=_ID
+    )
     address: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     tags: list[str] = Field(default_factory=list)
@@ -433,28 +331,14 @@ class ModelConsulRegisterPayload(ModelPayloadConsul, frozen=True):
     topics_added: frozenset[str] = frozenset()
     topics_removed: frozenset[str] = frozenset()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, data: Any) -> Any:
-        data = _one_name(data)
-        if isinstance(data, dict) and data.get("consul_service_id") is None and "name" in data:
-            data["consul_service_id"] = data["name"]
-        return data
-
     @model_validator(mode="after")
     def _whose_topics(self) -> Self:
         if self.event_bus_config is not None and self.node_id is None:
             raise ValueError("event_bus_config needs a node_id")
         return self
 
-    @property
-    def service_id(self) -> str:
-        """The id by its other name."""
-        return self.consul_service_id
 
-
-@RegistryPayloadConsul.register(Kind.DEREGISTER)
-class ModelConsulDeregisterPayload(ModelPayloadConsul, frozen=True):
+class ModelConsulDeregisterPayload(Strict):
     """A service that is not registered any more, or never was."""
 
     operation_type: Literal[Kind.DEREGISTER] = Kind.DEREGISTER
@@ -474,7 +358,7 @@ ConsulPayload = Annotated[
 """What an operation of the handler answers with."""
 
 
-class ModelConsulHandlerPayload(_Strict, frozen=True):
+class ModelConsulHandlerPayload(Strict):
     """An operation's answer."""
 
     data: ConsulPayload

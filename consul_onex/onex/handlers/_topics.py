@@ -17,17 +17,15 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
-from uuid import UUID
 
 import anyio
 
-from .... import ConsulClient, DecodeError, KVPair, OutcomeUnknownError, TransactionError
-from ..._translate import CORRELATION, context_of
-from ...errors import InfraConsulError
-from ..models.consul import ModelEventBusTopicEntry, ModelNodeEventBusConfig
-from .mixin_consul_initialization import MixinConsulInitialization
+from ... import ConsulClient, DecodeError, KVPair, OutcomeUnknownError, TransactionError
+from .._translate import CORRELATION, context_of
+from ..errors import InfraConsulError
+from .models.consul import ModelNodeEventBusConfig
 
-__all__ = ["NOTHING", "MixinConsulTopicIndex", "TopicIndex", "entries_of"]
+__all__ = ["NOTHING", "TopicIndex", "entries_of"]
 
 Entries = Mapping[str, str | None]
 """What the keys of a node hold, by their last segment; None is a key that is not there."""
@@ -40,29 +38,16 @@ _AT_ONCE: Final = 60
 """So many topics in one transaction, which has 64 places, four of them for the node's keys."""
 
 
-class MixinConsulTopicIndex(MixinConsulInitialization):
-    """Who subscribes to what; a registration writes it, and its end takes it back."""
-
-    async def get_subscribers_for_topic(
-        self, topic: str, correlation_id: UUID | None = None
-    ) -> list[str]:
-        """The ids of the nodes that subscribe to a topic, sorted."""
-        with self.operation("consul.kv_get", correlation_id) as client:
-            return _names(await client.kv.get(_topic_key(topic)))
-
-
 def entries_of(config: ModelNodeEventBusConfig) -> Entries:
     """What the keys of a node hold for this configuration."""
-
-    def whole(entries: list[ModelEventBusTopicEntry]) -> str:
-        return json.dumps([entry.model_dump(mode="json") for entry in entries])
-
-    return {
-        "subscribe_topics": json.dumps(config.subscribe_topic_strings),
-        "publish_topics": json.dumps(config.publish_topic_strings),
-        "subscribe_entries": whole(config.subscribe_topics),
-        "publish_entries": whole(config.publish_topics),
-    }
+    found: dict[str, str] = {}
+    for kind, entries in (
+        ("subscribe", config.subscribe_topics),
+        ("publish", config.publish_topics),
+    ):
+        found[f"{kind}_topics"] = json.dumps([entry.topic for entry in entries])
+        found[f"{kind}_entries"] = json.dumps([entry.model_dump(mode="json") for entry in entries])
+    return found
 
 
 class TopicIndex:
@@ -80,6 +65,10 @@ class TopicIndex:
         self._sleep = sleep
         self._dice = dice
         self._lock = lock
+
+    async def subscribers(self, topic: str) -> list[str]:
+        """The ids of the nodes that subscribe to a topic, sorted."""
+        return _names(await self._client.kv.get(_topic_key(topic)))
 
     async def of(self, node: str) -> Entries:
         """What the keys of a node hold now."""
