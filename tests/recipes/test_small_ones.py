@@ -100,7 +100,10 @@ async def test_a_counter_that_others_change_all_the_time_is_an_error_that_added_
     times = iter(range(0, 100, 4))
     transport = _Rival(c, key)
     async with ConsulClient(transport=transport) as slow:
-        with pytest.raises(LockTimeoutError, match="changed by others for 10 s") as raised:
+        with (
+            anyio.fail_after(30),
+            pytest.raises(LockTimeoutError, match="changed by others for 10 s") as raised,
+        ):
             await Counter(slow, key, now=lambda: float(next(times))).add(1000)
 
     assert raised.value.key == key
@@ -158,6 +161,8 @@ async def test_who_has_died_does_not_count(f: ConsulClient, fake: FakeAgent, by:
     # Whose process ended: nobody renews it.
     dead = await f.session.create(ttl=10, behavior="delete", node_checks=[])
     await f.kv.acquire(f"meet/{dead}", dead)
+    # Nor does what nobody waits behind.
+    await f.kv.put("meet/note", "by hand")
     barrier = Barrier(f, "meet", 2, **by)
     passed: list[int] = []
 
@@ -219,6 +224,61 @@ async def test_a_barrier_is_come_to_again_when_consul_fails_or_ends_the_session(
         await fake.clock.advance(5)
 
     assert sorted(passed) == [1, 2]
+
+
+async def test_a_session_that_ends_before_it_counts_is_replaced(
+    f: ConsulClient, fake: FakeAgent, by: Timed
+) -> None:
+    passed: list[int] = []
+
+    async def come() -> None:
+        await Barrier(f, "meet", 1, **by).wait()
+        passed.append(1)
+
+    fake.latency(1.0, path="/v1/session/create", times=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come)
+        await fake.clock.advance(0.5)
+        # What comes next is to say that it is there.
+        fake.latency(1.0, path="/v1/kv/meet/*", times=1)
+        await fake.clock.advance(1)
+        (session,) = await f.session.list()
+        await f.session.destroy(session.id)
+        await fake.clock.advance(5)
+
+    assert passed == [1]
+
+
+async def test_an_open_circuit_keeps_nobody_at_a_barrier(
+    f: ConsulClient, fake: FakeAgent, by: Timed
+) -> None:
+    passed: list[int] = []
+
+    async def come(n: int) -> None:
+        await Barrier(f, "meet", 2, **by).wait()
+        passed.append(n)
+
+    await f.kv.get("anything")
+    f.circuits["consul.default"].isolate()
+    async with anyio.create_task_group() as tasks:
+        for n in (1, 2):
+            tasks.start_soon(come, n)
+        await fake.clock.advance(5)
+        arrived = sorted(passed)
+        f.circuits["consul.default"].reset()
+        await fake.clock.advance(5)
+
+    assert arrived == [1, 2]
+
+
+async def test_who_comes_to_an_open_barrier_needs_no_session(
+    f: ConsulClient, fake: FakeAgent, by: Timed
+) -> None:
+    barrier = Barrier(f, "meet", 2, **by)
+    await barrier.open()
+    await barrier.wait()
+
+    assert not any("/session/" in one.url.path for one in fake.requests)
 
 
 @pytest.mark.parametrize("parties", [0, True, 1.5])
@@ -386,6 +446,28 @@ class _Way(httpx.AsyncBaseTransport):
         elif "index" in request.url.params:
             await self.hears.wait()
         return response
+
+
+async def test_a_result_is_seen_past_an_open_circuit(
+    f: ConsulClient, fake: FakeAgent, by: Timed
+) -> None:
+    results: list[bytes] = []
+
+    async def come() -> None:
+        results.append(await Once(f, "job", **by).run(fine))
+
+    await f.kv.get("anything")
+    f.circuits["consul.default"].isolate()
+    async with ConsulClient(transport=fake) as other, anyio.create_task_group() as tasks:
+        tasks.start_soon(come)
+        await fake.clock.advance(2)
+        await other.kv.put("job/.done", "theirs")
+        await fake.clock.advance(2)
+        seen = list(results)
+        f.circuits["consul.default"].reset()
+        await fake.clock.advance(5)
+
+    assert seen == [b"theirs"]
 
 
 async def test_what_fails_before_and_after_the_work_is_waited_out(
