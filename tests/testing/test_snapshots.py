@@ -315,6 +315,21 @@ async def test_who_was_first_is_part_of_it(clock: Clock) -> None:
         assert not await is_known(agent, second)
 
 
+async def test_the_token_of_an_agent_is_there_beside_that_of_who_was_first(
+    guarded: FakeAgent, may: ConsulClient
+) -> None:
+    other = FakeAgent(acl=True)
+    async with ConsulClient(transport=other) as c:
+        first = await c.acl.bootstrap()
+
+    guarded.restore(other.snapshot())
+
+    assert await may.kv.put("a", "1")
+    assert await is_known(guarded, first)
+    with pytest.raises(PermissionDeniedError, match="no longer allowed"):
+        await may.acl.bootstrap()
+
+
 async def test_what_there_always_is_there_is_afterwards(
     agent: FakeAgent, c: ConsulClient, guarded: FakeAgent, may: ConsulClient
 ) -> None:
