@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-class ModelInfraErrorContext(Frozen):
+class ModelInfraErrorContext(Frozen, frozen=True):
     """Where an error happened."""
 
     transport_type: Transport | None = None
@@ -51,7 +51,7 @@ class ModelInfraErrorContext(Frozen):
         return cls(correlation_id=correlation_id or uuid4(), **fields)
 
 
-class ModelTimeoutErrorContext(Frozen):
+class ModelTimeoutErrorContext(Frozen, frozen=True):
     """Where a time-out happened, and after how many seconds."""
 
     transport_type: Transport
@@ -61,7 +61,7 @@ class ModelTimeoutErrorContext(Frozen):
     timeout_seconds: float | None = Field(default=None, ge=0)
 
 
-class ModelErrorReport(Frozen):
+class ModelErrorReport(Frozen, frozen=True):
     """An error as data, for logs and messages."""
 
     message: str

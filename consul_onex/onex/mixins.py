@@ -39,7 +39,7 @@ __all__ = [
 N = TypeVar("N", int, float)
 
 
-class ModelRetryErrorClassification(Strict):
+class ModelRetryErrorClassification(Strict, frozen=True):
     """What an error means. What is not said follows from its category."""
 
     category: Category
@@ -85,7 +85,7 @@ def classify(error: BaseException) -> ModelRetryErrorClassification:
     )
 
 
-class ModelCircuitBreakerConfig(Frozen):
+class ModelCircuitBreakerConfig(Frozen, frozen=True):
     """How a circuit behaves."""
 
     threshold: int = Field(default=5, ge=1)

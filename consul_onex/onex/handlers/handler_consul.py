@@ -42,6 +42,8 @@ _PAYLOADS: Final[dict[str, type[KVGet | KVPut | ModelConsulRegisterPayload | Der
 }
 SUPPORTED_OPERATIONS: Final = frozenset(_PAYLOADS)
 
+_PLAIN: Final = ("host", "scheme", "datacenter")
+
 _PATIENCE: Final = 5.0
 
 
@@ -77,7 +79,12 @@ class HandlerConsul:
         InfraAuthenticationError where Consul cannot be. A handler that is initialised already goes
         on with what it had where this fails, and otherwise lets what is under way finish.
         """
-        config = _veiled(config)
+        if not isinstance(config, ModelConsulHandlerConfig):
+            # What may be a token shows in no traceback, also under a name that is misspelt.
+            config = {
+                name: SecretStr(value) if isinstance(value, str) and name not in _PLAIN else value
+                for name, value in config.items()
+            }
         config = ModelConsulHandlerConfig.read(config)
         correlation_id, verified = uuid4(), False
         running = Running(config, self._make, correlation_id)
@@ -221,19 +228,6 @@ class HandlerConsul:
                 context=context_of(operation, correlation_id),
             )
         return self._running
-
-
-def _veiled(
-    config: Mapping[str, Any] | ModelConsulHandlerConfig,
-) -> Mapping[str, Any] | ModelConsulHandlerConfig:
-    """The same, but what may be a token does not show: also under a name that is misspelt."""
-    if isinstance(config, ModelConsulHandlerConfig):
-        return config
-    plain = ("host", "scheme", "datacenter")
-    return {
-        name: SecretStr(value) if isinstance(value, str) and name not in plain else value
-        for name, value in config.items()
-    }
 
 
 def _as_uuid(value: object) -> UUID:

@@ -45,7 +45,7 @@ Callback = Callable[[list[dict[str, Any]]], Awaitable[None]]
 _NAMESPACE: Final = uuid5(NAMESPACE_DNS, "omninode.service.discovery")
 
 
-class ModelServiceInfo(Frozen):
+class ModelServiceInfo(Frozen, frozen=True):
     """An instance of a service. An id that is no UUID has one made of it."""
 
     service_id: UUID = Field(default_factory=uuid4)
@@ -60,7 +60,7 @@ class ModelServiceInfo(Frozen):
     correlation_id: UUID | None = None
 
 
-class ModelDiscoveryQuery(Frozen):
+class ModelDiscoveryQuery(Frozen, frozen=True):
     """Which instances: of this service, or of all; with all these tags; in this health, or any."""
 
     service_name: str | None = None
@@ -69,14 +69,14 @@ class ModelDiscoveryQuery(Frozen):
     correlation_id: UUID | None = None
 
 
-class ModelDiscoveryResult(Frozen):
+class ModelDiscoveryResult(Frozen, frozen=True):
     """What was found."""
 
     services: tuple[ModelServiceInfo, ...] = ()
     correlation_id: UUID
 
 
-class ModelHandlerRegistrationResult(Frozen):
+class ModelHandlerRegistrationResult(Frozen, frozen=True):
     """What was registered."""
 
     service_id: UUID
@@ -103,18 +103,18 @@ class _Borrowed:
 
     async def _register(
         self,
-        correlation_id: UUID | None,
         url: str | None,
-        every: str | None,
-        **registration: Any,
+        every: str | None = None,
+        correlation_id: UUID | None = None,
+        **service: Any,
     ) -> None:
         with self._asking("register_service", correlation_id) as client:
-            check = None
             if url is not None:
                 said = {"HTTP": url, "Timeout": "5s"} | ({"Interval": every} if every else {})
-                check = check_of(said, self._handler.config.health_check_interval_seconds)
+                interval = self._handler.config.health_check_interval_seconds
+                service["check"] = check_of(said, interval)
             await client.agent.register(
-                ServiceRegistration(**registration, check=check), replace_existing_checks=True
+                ServiceRegistration(**service), replace_existing_checks=True
             )
 
 
@@ -160,7 +160,6 @@ class ServiceDiscoveryConsul(_Borrowed):
     ) -> bool:
         """Register an instance with the agent, or change it. True."""
         await self._register(
-            None,
             health_check_url,
             health_check_interval,
             name=service_name,
@@ -291,7 +290,10 @@ class ServiceDiscoveryConsul(_Borrowed):
 class HandlerServiceDiscoveryConsul(_Borrowed):
     """Service discovery by models. A correlation id that is given comes before the query's own."""
 
-    handler_type: Final = "consul"
+    @property
+    def handler_type(self) -> str:
+        """What it finds services with."""
+        return "consul"
 
     async def register_service(
         self, service_info: ModelServiceInfo, correlation_id: UUID | None = None
@@ -299,9 +301,8 @@ class HandlerServiceDiscoveryConsul(_Borrowed):
         """Register an instance with the agent, or change it."""
         correlation_id = correlation_id or service_info.correlation_id or uuid4()
         await self._register(
-            correlation_id,
             service_info.health_check_url,
-            None,
+            correlation_id=correlation_id,
             name=service_info.service_name,
             id=str(service_info.service_id),
             address=service_info.address,

@@ -14,7 +14,7 @@ from .consul import ModelConsulHandlerPayload
 __all__ = ["ModelConsulHandlerResponse", "ModelHealthCheckResult"]
 
 
-class ModelConsulHandlerResponse(Strict):
+class ModelConsulHandlerResponse(Strict, frozen=True):
     """
     The answer to one envelope.
 
@@ -44,7 +44,7 @@ class ModelConsulHandlerResponse(Strict):
         return not self.is_success
 
 
-class ModelHealthCheckResult(Strict):
+class ModelHealthCheckResult(Strict, frozen=True):
     """How Consul is; true where it is well. `latency_ms` is how long it took to say so."""
 
     healthy: bool

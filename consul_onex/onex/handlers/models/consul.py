@@ -68,7 +68,7 @@ _VARIABLES: Final = {
 }
 
 
-class ModelConsulRetryConfig(Strict):
+class ModelConsulRetryConfig(Strict, frozen=True):
     """
     How often an operation is tried (the first time included), and how long it pauses before that.
 
@@ -91,7 +91,7 @@ class ModelConsulRetryConfig(Strict):
         )
 
 
-class ModelConsulHandlerConfig(Strict):
+class ModelConsulHandlerConfig(Strict, frozen=True):
     """
     Where Consul is, and how patiently a handler asks it. Times are seconds.
 
@@ -210,7 +210,7 @@ _ID: Final = AliasChoices("consul_service_id", "service_id")
 _NAME: Final = AliasChoices("name", "service_name")
 
 
-class KVGet(Strict):
+class KVGet(Strict, frozen=True):
     """Read a key, or with `recurse` all that begin with it."""
 
     key: str = Field(min_length=1)
@@ -219,7 +219,7 @@ class KVGet(Strict):
     ] = False
 
 
-class KVPut(Strict):
+class KVPut(Strict, frozen=True):
     """Write a key, with `cas` only if its index still is that."""
 
     key: str = Field(min_length=1)
@@ -228,14 +228,14 @@ class KVPut(Strict):
     cas: int | None = Field(default=None, ge=0, lt=2**64)
 
 
-class Deregister(Strict):
+class Deregister(Strict, frozen=True):
     """Deregister a service; `node_id` is whose topics to forget, where its meta does not say."""
 
     consul_service_id: Name = Field(validation_alias=_ID)
     node_id: Segment | None = None
 
 
-class ModelEventBusTopicEntry(Strict):
+class ModelEventBusTopicEntry(Strict, frozen=True):
     """A topic that a node subscribes or publishes to."""
 
     topic: Topic
@@ -246,7 +246,7 @@ class ModelEventBusTopicEntry(Strict):
     description: str | None = None
 
 
-class ModelNodeEventBusConfig(Strict):
+class ModelNodeEventBusConfig(Strict, frozen=True):
     """The topics of a node."""
 
     subscribe_topics: list[ModelEventBusTopicEntry] = Field(default_factory=list)
@@ -256,7 +256,7 @@ class ModelNodeEventBusConfig(Strict):
 # -- what comes out --------------------------------------------------------------------------------
 
 
-class ModelConsulKVItem(Strict):
+class ModelConsulKVItem(Strict, frozen=True):
     """
     One key. `value` is its text, None where it is no UTF-8; `raw` has its bytes in any case. An
     empty value is `""`.
@@ -269,7 +269,7 @@ class ModelConsulKVItem(Strict):
     raw: bytes = Field(default=b"", repr=False)
 
 
-class ModelConsulKVGetFoundPayload(ModelConsulKVItem):
+class ModelConsulKVGetFoundPayload(ModelConsulKVItem, frozen=True):
     """A key that is there."""
 
     operation_type: Literal[Kind.KV_GET_FOUND] = Kind.KV_GET_FOUND
@@ -277,7 +277,7 @@ class ModelConsulKVGetFoundPayload(ModelConsulKVItem):
     index: int = 0
 
 
-class ModelConsulKVGetNotFoundPayload(Strict):
+class ModelConsulKVGetNotFoundPayload(Strict, frozen=True):
     """No such key, or none that begins so."""
 
     operation_type: Literal[Kind.KV_GET_NOT_FOUND] = Kind.KV_GET_NOT_FOUND
@@ -287,7 +287,7 @@ class ModelConsulKVGetNotFoundPayload(Strict):
     index: int = 0
 
 
-class ModelConsulKVGetRecursePayload(Strict):
+class ModelConsulKVGetRecursePayload(Strict, frozen=True):
     """Every key that begins so."""
 
     operation_type: Literal[Kind.KV_GET_RECURSE] = Kind.KV_GET_RECURSE
@@ -297,7 +297,7 @@ class ModelConsulKVGetRecursePayload(Strict):
     index: int = 0
 
 
-class ModelConsulKVPutPayload(Strict):
+class ModelConsulKVPutPayload(Strict, frozen=True):
     """Whether a key was written: False where `cas` came too late."""
 
     operation_type: Literal[Kind.KV_PUT] = Kind.KV_PUT
@@ -305,7 +305,7 @@ class ModelConsulKVPutPayload(Strict):
     key: str
 
 
-class ModelConsulRegisterPayload(Strict):
+class ModelConsulRegisterPayload(Strict, frozen=True):
     """
     A service: to be registered, and as it was.
 
@@ -338,7 +338,7 @@ class ModelConsulRegisterPayload(Strict):
         return self
 
 
-class ModelConsulDeregisterPayload(Strict):
+class ModelConsulDeregisterPayload(Strict, frozen=True):
     """A service that is not registered any more, or never was."""
 
     operation_type: Literal[Kind.DEREGISTER] = Kind.DEREGISTER
@@ -358,7 +358,7 @@ ConsulPayload = Annotated[
 """What an operation of the handler answers with."""
 
 
-class ModelConsulHandlerPayload(Strict):
+class ModelConsulHandlerPayload(Strict, frozen=True):
     """An operation's answer."""
 
     data: ConsulPayload
