@@ -24,6 +24,9 @@ _ELSEWHERE: Final = "only a transaction (c.txn), whose keys are not part of a UR
 NAME: Final = "^[A-Za-z0-9_-]{1,64}$"
 """What a datacenter, a namespace or a partition may be called."""
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.~-]*)*/?")
+"""A key that is its own path, as most are: nothing in it is to be refused or encoded."""
+
 _HALF_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 Params = list[tuple[str, str]]
@@ -42,9 +45,12 @@ def prefix_path(prefix: str) -> str:
     """The path of a prefix: as for a key, but it may be empty (all keys)."""
     if not isinstance(prefix, str):
         raise InvalidKeyError(f"a prefix is a str, not {type(prefix).__name__}")
-    if problem := _problem_of_key(prefix):
-        raise InvalidKeyError(f"key {_shown(prefix)} {problem}; {_ELSEWHERE}")
-    path = "/v1/kv/" + quote(prefix, safe="/")
+    encoded = prefix
+    if not _PLAIN.fullmatch(prefix):
+        if problem := _problem_of_key(prefix):
+            raise InvalidKeyError(f"key {_shown(prefix)} {problem}; {_ELSEWHERE}")
+        encoded = quote(prefix, safe="/")
+    path = "/v1/kv/" + encoded
     if len(path) > _LONGEST:
         raise InvalidKeyError(f"key {_shown(prefix)} is too long for a URL; {_ELSEWHERE}")
     return path

@@ -26,6 +26,8 @@ def received(path: str) -> str:
     [
         ("config/web", "/v1/kv/config/web"),
         ("folder/", "/v1/kv/folder/"),
+        ("a.b./_c~/-d", "/v1/kv/a.b./_c~/-d"),
+        ("~a/~b", "/v1/kv/~a/~b"),
         ("?recurse", "/v1/kv/%3Frecurse"),
         ("a#b", "/v1/kv/a%23b"),
         ("100%", "/v1/kv/100%25"),
@@ -70,7 +72,21 @@ def test_no_key_names_a_place_outside_of_the_store(parts: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["../agent", "a/../b", "a/./b", "a/..", ".", "/a", "a//b", "a\n", "a\x7f", "\u2028", "a\ud800"],
+    [
+        "../agent",
+        "a/../b",
+        "a/./b",
+        "ab/./",
+        "ab//",
+        "a/..",
+        ".",
+        "/a",
+        "a//b",
+        "a\n",
+        "a\x7f",
+        "\u2028",
+        "a\ud800",
+    ],
     ids=ascii,
 )
 def test_a_key_consul_would_rewrite_or_refuse_is_refused_here(key: str) -> None:

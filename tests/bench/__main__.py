@@ -79,13 +79,14 @@ async def measure(
     if begins("get", "put"):
         async with contestants(setting, *ALL) as them:
             await them[0].put()
-            for stage, what, operation in (
-                ("get", READ, lambda one: one.get),
-                ("put", "put to Consul", lambda one: one.put),
+            for stage, what, operation, times in (
+                ("get", READ, lambda one: one.get, rounds),
+                # There is no target of these.
+                ("put", "put to Consul", lambda one: one.put, rounds // 2 + 1),
             ):
                 if stage in stages:
                     results += await calls(
-                        them, what, operation, LEVELS, rounds=rounds, seconds=seconds
+                        them, what, operation, LEVELS, rounds=times, seconds=seconds
                     )
     if begins("get", "layers"):
         async with contestants(
@@ -111,8 +112,8 @@ async def measure(
         results += open_watches(rounds=max(1, rounds // 4))
         results += await watches(agent, samples=60 * rounds)
     if begins("start"):
-        results += imports(rounds=2 * rounds)
-        results += first_gets(still, rounds=2 * rounds)
+        results += imports(rounds=rounds)
+        results += first_gets(still, rounds=rounds)
         results += clients(still, rounds=rounds)
     return results
 

@@ -52,7 +52,7 @@ async def many(setting: Setting, *, rounds: int) -> list[Result]:
             *await once(
                 f"{MANY:,} keys written",
                 written,
-                rounds=max(1, rounds // 2),
+                rounds=max(1, rounds // 4),
                 reference=reference if reference in written else ONE_BY_ONE,
             ),
             *await once(f"{MANY:,} keys read", read, rounds=rounds, reference=reference),
