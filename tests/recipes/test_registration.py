@@ -930,6 +930,18 @@ async def test_where_nothing_was_sent_there_is_nothing_to_take_back(
     assert requests(fake, "/deregister/") == 0
 
 
+async def test_a_registration_whose_answer_was_lost_is_taken_back(
+    f: ConsulClient, fake: FakeAgent, kept: Kept
+) -> None:
+    fake.drop_after(path=REGISTER)
+    async with kept(wait=0):
+        await anyio.wait_all_tasks_blocked()
+        inside = await f.agent.services()
+
+    assert "web" in inside
+    assert await f.agent.services() == {}
+
+
 async def test_wherever_it_is_cancelled_nothing_is_left(
     f: ConsulClient, fake: FakeAgent, kept: Kept
 ) -> None:
