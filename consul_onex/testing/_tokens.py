@@ -63,13 +63,13 @@ class Tokens:
 
     def begin(self, secret: str, description: str, policies: list[str]) -> None:
         """Have a token from the beginning."""
-        self._put(self._token(secret, description, policies))
+        self._put(_token(secret, description, policies, self._now()))
 
     def begin_anonymous(self) -> None:
         """Have the token of who shows none."""
         if not self.has(_NOBODY):
             self._state.next()
-            row = self._token(_NOBODY, "Anonymous Token", [])
+            row = _token(_NOBODY, "Anonymous Token", [], self._now())
             self._put({**row, "AccessorID": _ANONYMOUS})
 
     def resume(self) -> None:
@@ -79,7 +79,7 @@ class Tokens:
 
     def first(self, description: str, policies: list[str]) -> Row:
         """Make a token that nobody asked for by what it may; the row as it is told."""
-        return self._row(self._put(self._token(str(uuid4()), description, policies)))
+        return self._row(self._put(_token(str(uuid4()), description, policies, self._now())))
 
     def known(self, asked: Asked) -> Row:
         """The token of a request; one that is not known is refused."""
@@ -185,45 +185,12 @@ class Tokens:
         if accessor.startswith(_RESERVED) or secret.startswith(_RESERVED):
             said = f"UUIDs with the prefix {quoted(_RESERVED)} are reserved"
             raise GoError(f"Invalid Token: {said}")
-        seconds = self._life(told)
+        now = self._now()
+        ends = _end_of(told, now)
         description = told.get("Description", "")
-        row = self._token(secret or str(uuid4()), description, self._linked(told), seconds)
+        row = _token(secret or str(uuid4()), description, self._linked(told), now, ends)
         row["Local"] = told.get("Local", False)
         return row | ({"AccessorID": accessor} if accessor else {})
-
-    def _token(
-        self, secret: str, description: str, policies: list[str], seconds: float = 0.0
-    ) -> Row:
-        """A new token, which is there for so long; 0 for always."""
-        now = self._server.timers.clock.date()
-        ends = {"ExpirationTime": _dated(now + timedelta(seconds=seconds))} if seconds else {}
-        return {
-            "AccessorID": str(uuid4()),
-            "SecretID": secret,
-            "Description": description,
-            "Policies": policies,
-            "Local": False,
-            **ends,
-            "CreateTime": _dated(now),
-        }
-
-    def _life(self, told: Row) -> float:
-        """How many seconds a token is to be there, if not always (0)."""
-        ttl, at = told.get("ExpirationTTL", 0), told.get("ExpirationTime", "")
-        if ttl and at:
-            raise GoError("Token Expiration TTL and Expiration Time cannot both be set")
-        if ttl < 0:
-            raise GoError(f"Token Expiration TTL '{duration(ttl)}' should be > 0")
-        if at:
-            ttl = round(
-                (datetime.fromisoformat(at) - self._server.timers.clock.date()).total_seconds()
-                * 1e9
-            )
-        if (ttl or at) and not _MINUTE <= ttl <= _DAY:
-            which, bound = ("less", _MINUTE) if ttl < _MINUTE else ("more", _DAY)
-            least = f"ExpirationTime cannot be {which} than {duration(bound)} in the future"
-            raise GoError(f"{least} (was {duration(ttl)})")
-        return float(ttl / 1e9)
 
     def _changed(self, accessor: str, told: Row) -> Row:
         """A token as it is after a change; or why it cannot be."""
@@ -318,11 +285,14 @@ class Tokens:
             self._state.tokens.delete(key_of(accessor))
             self._state.touch("acl-tokens")
 
+    def _now(self) -> datetime:
+        return self._server.timers.clock.date()
+
     def _wait_for(self, row: Row) -> None:
         """Let a token expire, if it will."""
         ends = row.get("ExpirationTime")
         if ends:
-            left = datetime.fromisoformat(ends) - self._server.timers.clock.date()
+            left = datetime.fromisoformat(ends) - self._now()
             seconds = max(left.total_seconds(), 0.0)
             self._server.timers.after(seconds, lambda: self._expire(row["AccessorID"], ends))
 
@@ -331,6 +301,37 @@ class Tokens:
         # There may be another of that name by now.
         if known is not None and known.get("ExpirationTime") == ends:
             self._end(accessor)
+
+
+def _token(
+    secret: str, description: str, policies: list[str], now: datetime, ends: datetime | None = None
+) -> Row:
+    """A new token, which is there until it ends; None for always."""
+    return {
+        "AccessorID": str(uuid4()),
+        "SecretID": secret,
+        "Description": description,
+        "Policies": policies,
+        "Local": False,
+        **({"ExpirationTime": _dated(ends)} if ends is not None else {}),
+        "CreateTime": _dated(now),
+    }
+
+
+def _end_of(told: Row, now: datetime) -> datetime | None:
+    """When a token is to end; None for never."""
+    ttl, at = told.get("ExpirationTTL", 0), _instant(told.get("ExpirationTime", ""))
+    if ttl and at:
+        raise GoError("Token Expiration TTL and Expiration Time cannot both be set")
+    if ttl < 0:
+        raise GoError(f"Token Expiration TTL '{duration(ttl)}' should be > 0")
+    if at:
+        ttl = round((at - now).total_seconds() * 1e9)
+    if (ttl or at) and not _MINUTE <= ttl <= _DAY:
+        which, bound = ("less", _MINUTE) if ttl < _MINUTE else ("more", _DAY)
+        least = f"ExpirationTime cannot be {which} than {duration(bound)} in the future"
+        raise GoError(f"{least} (was {duration(ttl)})")
+    return at or (now + timedelta(seconds=ttl / 1e9) if ttl else None)
 
 
 def _told(asked: Asked) -> Row:
