@@ -269,6 +269,7 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> tuple[Load, list[s
         ConsulClient(url, layers=layers(audit), connect_timeout=1.0)
         for url, audit in zip(urls, load.audits, strict=True)
     ]
+    done: list[str] = []
     last = clients[-1]
     idle = Watched(urls[0], lambda c: c.kv.watch(MARK))
     churning = Watched(urls[-1], lambda c: c.kv.watch_prefix("chaos"))
