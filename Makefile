@@ -55,8 +55,9 @@ what-happens: .venv/.dev  ## write docs/what-happens.md anew, from the table of 
 fuzz: .venv/.dev  ## a million damaged answers through the client; RUNS=..., SEED=...
 	@$(BIN)/python -m tests.chaos.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-chaos: .venv/.dev consul  ## torment a real cluster under load; MINUTES=1, SEED=...
-	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+chaos: .venv/.dev consul  ## torment a real cluster, then every figure; MINUTES=1, SEED=...
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)); \
+		told=$$?; $(BIN)/python -m tests.chaos.figures && exit $$told
 
 bench: .venv/.dev consul  ## how fast, beside httpx, aiohttp and py-consul; four minutes
 	@$(PIP) install --group bench || true

@@ -12,14 +12,24 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, from_json, t
 
 from .errors import InvalidRequestError
 
-__all__ = ["LAZY", "MADE", "UNMEANT", "UNSAID", "adapter_of", "dumped", "place_of", "problem_of"]
+__all__ = [
+    "LAZY",
+    "MADE",
+    "MANY",
+    "UNMEANT",
+    "UNSAID",
+    "adapter_of",
+    "dumped",
+    "place_of",
+    "problem_of",
+]
 
 T = TypeVar("T")
 
 LAZY: Final = ConfigDict(defer_build=True)
 """For an adapter that is built when it is first used: `TypeAdapter(list[Node], config=LAZY)`."""
 
-_MANY: Final = 1000
+MANY: Final = 1000
 """Problems that pydantic is not asked to list, since it lists them all or none."""
 
 UNSAID: Final = "~"
@@ -70,7 +80,7 @@ def dumped(obj: Any, operation: str | None = None) -> bytes:
 
 def problem_of(error: ValidationError) -> str:
     """Where a document is wrong, and in what way. Not what stands there: it may be a secret."""
-    if error.error_count() > _MANY:
+    if error.error_count() > MANY:
         return f"wrong in {error.error_count()} places"
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     first = next(one for one in errors if UNMEANT not in one["loc"])

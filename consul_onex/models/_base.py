@@ -36,7 +36,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json
 
 from .._duration import parse_duration
-from .._json import LAZY, UNMEANT, UNSAID, adapter_of, place_of
+from .._json import LAZY, MANY, UNMEANT, UNSAID, adapter_of, place_of
 from ..errors import DecodeError, InvalidRequestError
 
 __all__ = [
@@ -408,6 +408,8 @@ def _first_problem(definition: Definition, values: dict[str, Any]) -> str:
 
 
 def _said_of(error: ValidationError) -> str:
+    if error.error_count() > MANY:
+        return f": wrong in {error.error_count()} places"
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where, said = place_of(first), first["msg"]
     match first["type"]:

@@ -39,6 +39,7 @@ BUDGET: Final = 500
 WAIT: Final = 4.0
 """Seconds that a watch's query may be held back."""
 
+CHURNING: Final = "R10 requests a second, churning watch"
 MARK: Final = "chaos-mark"
 LATEST: Final = 30.0
 """Seconds after which a watch that has not seen it will not."""
@@ -82,6 +83,7 @@ class Watched:
         self.seen: bytes | None = None
         """The last value of the key that is waited for."""
         self.errors = 0
+        self.delivered = 0
         self.begun = anyio.current_time()
         self._news = anyio.Event()
         self._c = ConsulClient(url, layers=layers(self.audit), connect_timeout=1.0, wait=WAIT)
@@ -91,6 +93,12 @@ class Watched:
     def rate(self) -> float:
         """Requests a second."""
         return self.audit.sent / max(1.0, anyio.current_time() - self.begun)
+
+    @property
+    def in_vain(self) -> float:
+        """Requests a second that brought no news."""
+        vain = self.audit.sent - self.delivered
+        return vain / max(1.0, anyio.current_time() - self.begun)
 
     async def run(self) -> None:
         """Follow, until cancelled."""
@@ -102,6 +110,7 @@ class Watched:
                     # What a watch raises is said to last, and nothing here does.
                     self.errors += 1
                     continue
+                self.delivered += 1
                 pairs = value if isinstance(value, list) else [value]
                 found = [pair.value for pair in pairs if pair is not None and pair.key == MARK]
                 self.seen = found[0] if found else None
@@ -130,14 +139,19 @@ class Load:
     """When `check` passed for the first and the last time, of which contender."""
     tokens: list[int] = field(default_factory=list)
     """Of the lock, in the order in which it was had."""
+    had: anyio.Event = field(default_factory=anyio.Event)
+    """Set when somebody has had the lock: something must be at stake before the torment."""
     audits: list[Audit] = field(default_factory=list)
     over_budget: int = 0
     """Retries beyond what the clients were allowed."""
+    faults: int = 0
     leaked: int = 0
     """Places, tasks and sockets that are left."""
     idle: float = 0.0
     churning: float = 0.0
     """Requests a second of a watch that has nothing to see, and of one that always has."""
+    in_vain: float = 0.0
+    """Of the latter, those that brought no news."""
     watch_errors: int = 0
     converged: float = 0.0
     """Seconds from when all was well until the last watch was up to date."""
@@ -201,6 +215,7 @@ class Load:
                 async with Lock(c, "chaos-lock", ttl=10).acquire(timeout=20) as held:
                     held.check()
                     self.tokens.append(held.token)
+                    self.had.set()
                     first = last = anyio.current_time()
                     try:
                         while self.running and last - first < 1.0:
@@ -254,6 +269,7 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> tuple[Load, list[s
         ConsulClient(url, layers=layers(audit), connect_timeout=1.0)
         for url, audit in zip(urls, load.audits, strict=True)
     ]
+    done: list[str] = []
     last = clients[-1]
     idle = Watched(urls[0], lambda c: c.kv.watch(MARK))
     churning = Watched(urls[-1], lambda c: c.kv.watch_prefix("chaos"))
@@ -266,8 +282,11 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> tuple[Load, list[s
                 tasks.start_soon(load.use, c, seed * 100 + number)
             for contender in (0, 3):
                 tasks.start_soon(load.contend, clients[contender], contender)
+            await load.had.wait()
             done = await torment(cluster, chance, seconds)
+            load.faults = len(done)
             load.idle, load.churning = idle.rate, churning.rate
+            load.in_vain = churning.in_vain
             load.converged = await _told(last, [idle, churning], b"well")
             load.running = False
         await load.audit(last)
@@ -332,7 +351,9 @@ def report(load: Load, room: float = 0.0) -> Iterator[tuple[str, str, str, bool]
     yield "R1, R2 keys with a lost write or a wrong answer", "0", str(untrue), untrue == 0
     unknown = load.ends["unknown"]
     share = f"{100 * unknown / max(1, operations):.2f} %"
-    yield "R2 unknown outcomes, of all operations", "a share", share, True
+    # The goal is 0.2 % of 38,745 operations under 24 faults; here is a fault every few seconds.
+    rate = unknown / max(1, load.faults)
+    yield "R2 unknown outcomes a fault", "<= 3.2", f"{rate:.2f} ({share})", rate <= 3.2
     slow = max((audit.slowest for audit in load.audits), default=0.0)
     limit = DEADLINE + 0.5
     yield "R4 slowest call, s", f"<= {limit:g}", f"{slow:.1f}", slow <= limit + room
@@ -350,7 +371,9 @@ def report(load: Load, room: float = 0.0) -> Iterator[tuple[str, str, str, bool]
         yield name, f"<= {within:g}", f"{took:.2f}", took <= within + room
     yield "R10 requests a second, idle watch", "<= 2", f"{load.idle:.2f}", load.idle <= 2
     churning = load.churning
-    yield "R10 requests a second, churning watch", "<= 10", f"{churning:.2f}", churning <= 10
+    yield CHURNING, "<= 10", f"{churning:.2f}", churning <= 10
+    vain = load.in_vain
+    yield "R10 of them without news", "<= 2", f"{vain:.2f}", vain <= 2
     yield "R10 errors of watches", "0", str(load.watch_errors), load.watch_errors == 0
     yield "R8 places, tasks and sockets leaked", "0", str(load.leaked), load.leaked == 0
 

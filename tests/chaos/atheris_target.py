@@ -16,9 +16,9 @@ import sys
 import zlib
 from typing import Final
 
-import atheris
+import atheris  # pyright: ignore[reportMissingImports]
 
-with atheris.instrument_imports(include=["consul_onex"]):
+with atheris.instrument_imports(include=["consul_onex"]):  # pyright: ignore
     from consul_onex import ConsulClient, ConsulError
     from tests.chaos.fuzz import Below, layers
     from tests.chaos.mutate import Raw
@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["consul_onex"]):
 
 STATUSES: Final = [200, 200, 200, 200, 404, 403, 409, 429, 500, 500, 503, 301, 204, 999]
 
-INDEX: Final = (b"X-Consul-Index", b"7")
+INDEX: Final[tuple[bytes, bytes]] = (b"X-Consul-Index", b"7")
 
 
 class Target:
@@ -42,7 +42,8 @@ class Target:
         if len(data) < 4:
             return
         case = CASES[int.from_bytes(data[:2], "big") % len(CASES)]
-        status, headers, body = STATUSES[data[2] % len(STATUSES)], [INDEX], data[4:]
+        status, body = STATUSES[data[2] % len(STATUSES)], data[4:]
+        headers: list[tuple[bytes, bytes]] = [INDEX]
         if data[3] % 4 == 0:
             headers.append((b"Content-Encoding", b"gzip"))
             body = zlib.compress(body, 1, zlib.MAX_WBITS | 16) if data[3] % 8 else body

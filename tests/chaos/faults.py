@@ -72,6 +72,8 @@ class Fault:
     """How nobody is there, on a port."""
     waits_for: str | None = None
     """The setting that ends an attempt, where the fault itself does not."""
+    hangs_up: bool = False
+    """Whether the connection is closed after a good answer; a client sees that a moment later."""
 
     def __str__(self) -> str:
         return self.name
@@ -308,6 +310,7 @@ FAULTS: Final = [
         Kind.HARMLESS,
         None,
         _closed_early,
+        hangs_up=True,
     ),
 ]
 """Every fault, in the order in which a call could meet it."""

@@ -137,9 +137,13 @@ def layers() -> list[Layer]:
 
 @contextlib.contextmanager
 def _wired(wire: _Wire) -> Iterator[None]:
+    # A mock would keep every call that it gets.
+    def opened() -> _Wire:
+        return wire
+
     with (
-        mock.patch.object(_network, "network", return_value=wire),
-        mock.patch.object(_llhttp, "network", return_value=wire),
+        mock.patch.object(_network, "network", opened),
+        mock.patch.object(_llhttp, "network", opened),
     ):
         yield
 

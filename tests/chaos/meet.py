@@ -69,17 +69,17 @@ class _Play:
 
     def __init__(self, fault: Fault, times: int | None) -> None:
         self.wrong = False
-        self._fault = fault
+        self.fault = fault
         self._left = times
 
     def server(self, port: int = 0) -> AbstractAsyncContextManager[FaultServer]:
         return fault_server(self._answer, greeting=self._greet, port=port)
 
     def _greet(self, _: int) -> Answer | None:
-        return self._fault.greeting if self._fault.greeting and self._goes_wrong() else None
+        return self.fault.greeting if self.fault.greeting and self._goes_wrong() else None
 
     def _answer(self, seen: Seen) -> Answer:
-        answer = self._fault.answer
+        answer = self.fault.answer
         if answer is None:
             # Who is to be met by nobody cannot keep a connection from before.
             return good(seen, Then.CLOSE)
@@ -108,6 +108,9 @@ async def _met(c: ConsulClient, ask: Ask, play: _Play, server: FaultServer, wait
     play.wrong = True
     ended = await _timed(c, ask, wait)
     play.wrong = False
+    if play.fault.hangs_up:
+        # A request that crosses with the end of its connection is another fault.
+        await server.wait_open(0)
     return await _all_over(c, ask, ended, server, wait)
 
 

@@ -56,6 +56,11 @@ also fails when this page differs from it. Written by `make what-happens`.
 
 What whole clusters do is not in the table: `make chaos` kills and stops servers and agents of a
 real one while clients use it, checks that all they were told is true, and prints its figures.
+
+An answer may be as large as `max_response_bytes`, unpacked; that is 64 MiB by default, and what is
+larger is not read to its end. The bound is on what is read. While it is decoded it takes more: JSON
+made to hurt, 62 MiB of nothing but numbers, took 742 MiB for a moment. Where an agent is not to be
+trusted with that, set the bound to what the largest answer there is needs.
 """
 
 _HEADS: Final = {

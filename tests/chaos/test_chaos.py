@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.chaos.__main__ import Load, report, run
+from tests.chaos.__main__ import CHURNING, Load, report, run
 from tests.chaos.history import Action, Operation
 from tests.support.agents import Cluster
 
@@ -26,7 +26,8 @@ async def test_all_that_clients_of_a_tormented_cluster_were_told_is_true(cluster
     for name, target, measured, _ in lines:
         print(f"{name} | {target} | {measured}")
     assert done
-    assert [name for name, _, _, fine in lines if not fine] == []
+    # A watch asks as often as there is news, and here that depends on the machine.
+    assert [name for name, _, _, fine in lines if not fine and name != CHURNING] == []
 
 
 def test_a_lost_write_and_a_wrong_answer_are_reported() -> None:

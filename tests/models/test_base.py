@@ -153,6 +153,11 @@ def test_what_cannot_be_meant_is_refused_by_its_place(given: dict[str, Any], pro
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
+def test_what_is_wrong_in_very_many_places_is_told_by_their_number() -> None:
+    with pytest.raises(InvalidRequestError, match=r"^Whole: wrong in 5001 places$"):
+        Whole(id="a", parts=[None] * 5000)  # type: ignore[list-item]
+
+
 def test_an_argument_must_be_named() -> None:
     with pytest.raises(TypeError):
         Whole("a")  # type: ignore[call-arg]
