@@ -3,7 +3,7 @@
 # make test PYTHON=python3.12.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 BIN := .venv/bin
