@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,18 +19,30 @@ from .both import Ask
 from .sequences import SEQUENCES, begin_alike, begun, compare
 
 
-@pytest.fixture(scope="module")
-def real(consul_binary: Path) -> Iterator[Agent]:
-    """A real agent that nobody else asks anything."""
-    with agents.dev_agent(binary=consul_binary) as started:
-        begun(started)
-        yield started
+class Pair(NamedTuple):
+    """Two in step: all that is asked of one is asked of the other."""
+
+    real: Agent
+    fake: FakeAgent
 
 
 @pytest.fixture(scope="module")
-def fake() -> FakeAgent:
-    """In step with the real one: all that is asked of one is asked of the other."""
-    return FakeAgent(clock=Clock(automatic=True))
+def pairs(consul_binary: Path) -> Iterator[Callable[[str], Pair]]:
+    """A pair for each backend, whom nobody else asks anything."""
+    with ExitStack() as stack:
+
+        @cache
+        def pair_of(backend: str) -> Pair:
+            real = stack.enter_context(agents.dev_agent(binary=consul_binary))
+            begun(real)
+            return Pair(real, FakeAgent(clock=Clock(automatic=True)))
+
+        yield pair_of
+
+
+@pytest.fixture
+def pair(pairs: Callable[[str], Pair], anyio_backend_name: str) -> Pair:
+    return pairs(anyio_backend_name)
 
 
 @settings(
@@ -38,10 +53,8 @@ def fake() -> FakeAgent:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=SEQUENCES)
-async def test_any_sequence_is_answered_alike(
-    real: Agent, fake: FakeAgent, steps: list[Ask]
-) -> None:
-    if not fake.requests:
-        await begin_alike(fake)
+async def test_any_sequence_is_answered_alike(pair: Pair, steps: list[Ask]) -> None:
+    if not pair.fake.requests:
+        await begin_alike(pair.fake)
 
-    await compare(real, fake, steps)
+    await compare(pair.real, pair.fake, steps)
