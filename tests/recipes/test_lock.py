@@ -792,7 +792,7 @@ async def test_a_time_out_of_asyncio_stays_one_and_the_next_one_gets_it(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(None) as timeout, Lock(c, key, name=key, **terms):
             timeout.reschedule(0)
-            await asyncio.sleep(60)
+            await anyio.sleep_forever()
 
     await free_at_once(other, key, terms)
 
