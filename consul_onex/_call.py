@@ -77,6 +77,10 @@ class Call:
     """When the whole call must be over, by the clock of the layers."""
     until: float = math.inf
     """The same for layers that keep to it by themselves: nobody above them ends them then."""
+    attempt: float = math.inf
+    """Seconds for one attempt, for connections that keep to it by themselves."""
+    attempt_until: float = math.inf
+    """When this one must be over, as they have reckoned."""
     attempts: int = 0
     queued: bool = False
     """Waiting here for its turn: nothing of it has been sent."""

@@ -65,7 +65,10 @@ PAIRS: Final = {
     ),
     "transport._h11": ({"transport.connections"}, "one kind of its connections"),
     "transport._llhttp": ({"transport.connections"}, "the other kind"),
-    "transport._network": ({"transport._h11", "transport._llhttp"}, "the sockets below them"),
+    "transport._network": (
+        {"transport._h11", "transport._llhttp", "transport.connections"},
+        "the sockets below them, and their clock",
+    ),
     "transport._asyncio_network": ({"transport._network"}, "the sockets of one event loop"),
     "models.check": ({"models"}, "what is registered brings its checks along"),
     "models.service": ({"models"}, "instances are told of in many places"),

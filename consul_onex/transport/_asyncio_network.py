@@ -11,19 +11,23 @@ import asyncio
 import ipaddress
 import select
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import anyio
 import httpcore
 
-__all__ = ["AsyncioBackend"]
+__all__ = ["AsyncioBackend", "clock"]
 
 _MOST_UNREAD: Final = 64 * 1024
 """Bytes that wait here for a reader; the system holds back what is beyond."""
 
 _EYEBALLS: Final = 0.25
 """Seconds after which the next of several addresses is tried beside the one before."""
+
+
+def clock() -> Callable[[], float]:
+    return asyncio.get_running_loop().time
 
 
 class AsyncioBackend(httpcore.AsyncNetworkBackend):

@@ -66,8 +66,8 @@ class Connection(Protocol):
         """Whether an idle one has gone stale: closed by the server meanwhile, or too old."""
         ...
 
-    async def send(self, request: httpx.Request) -> Reply:
-        """Send a request, and read the head of its answer."""
+    async def send(self, request: httpx.Request, until: float) -> Reply:
+        """Send a request, and read the head of its answer. All of it must be here by `until`."""
         ...
 
     async def hang_up(self) -> None:

@@ -49,8 +49,9 @@ class H11Connection:
     def expired(self) -> bool:
         return self._http.has_expired()
 
-    async def send(self, request: httpx.Request) -> Reply:
-        self._network.begin(has_body=request.method != "GET" and _announces_body(request))
+    async def send(self, request: httpx.Request, until: float) -> Reply:
+        has_body = request.method != "GET" and _announces_body(request)
+        self._network.begin(has_body=has_body, until=until)
         response = await self._http.handle_async_request(
             httpcore.Request(
                 request.method,

@@ -15,6 +15,7 @@ from .._faults import Fault, classify
 __all__ = [
     "Layer",
     "TimeIsUp",
+    "bounds_attempts",
     "call_of",
     "close",
     "fault_of_answer",
@@ -50,20 +51,34 @@ def stacked(
 
 class TimeIsUp(BaseException):
     """
-    The call was about to wait beyond the `until` on its card.
+    The call was about to wait beyond the `until` on its card, perhaps while it was still
+    `connecting`.
 
     To the layers that it passes it is what a cancellation is, and no failure of an attempt.
     """
+
+    def __init__(self, *, connecting: bool = False) -> None:
+        self.connecting = connecting
 
 
 def keeps_time(transport: httpx.AsyncBaseTransport) -> bool:
     """
     Whether nothing from here on down waits beyond the `until` on a card.
 
-    A transport says so by an attribute of this name. A stack of ours then needs one cancel scope
-    for an attempt, and none around all of them.
+    A transport says so by an attribute of this name. A stack of ours then needs no cancel scope
+    around all of its attempts.
     """
     return bool(getattr(transport, "keeps_time", False))
+
+
+def bounds_attempts(transport: httpx.AsyncBaseTransport) -> bool:
+    """
+    Whether a request takes no longer than the `attempt` on its card, and not beyond its `until`.
+
+    A transport says so by an attribute of this name, which may change: whoever intercepts requests
+    keeps no time. Where it does, one attempt needs no cancel scope either.
+    """
+    return bool(getattr(transport, "bounds_attempts", False))
 
 
 def call_of(request: httpx.Request) -> Call:

@@ -8,6 +8,7 @@ through what only guesses at HTTP.
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ import httptools
 import httpx
 
 from ._connection import Origin, Reply
-from ._network import network
+from ._network import bounded, clock, network
 
 __all__ = ["LLHTTPConnection"]
 
@@ -51,6 +52,8 @@ class LLHTTPConnection:
         self._ssl_context = ssl_context
         self._server_name = server_name or self._host
         self._socket = socket
+        self._now = clock()
+        self._until = math.inf
         self._connected = False
         self._answer: _Answer | None = None
         self._sent = False
@@ -71,9 +74,10 @@ class LLHTTPConnection:
         """Closed by the server meanwhile, or told something that nobody asked for."""
         return bool(self._stream.get_extra_info("is_readable"))
 
-    async def send(self, request: httpx.Request) -> Reply:
+    async def send(self, request: httpx.Request, until: float) -> Reply:
         head, framing = _head(request)
         timeouts = request.extensions.get("timeout", {})
+        self._until = until
         self._sent = False
         self._answer = answer = _Answer(request.method)
         if not self._connected:
@@ -110,13 +114,14 @@ class LLHTTPConnection:
     async def _connect(self, within: float | None) -> None:
         backend = network()
         if self._socket is not None:
-            stream = await backend.connect_unix_socket(self._socket, within)
+            stream = await backend.connect_unix_socket(self._socket, self._bounded(within))
         else:
-            stream = await backend.connect_tcp(self._host, self._port, within)
+            stream = await backend.connect_tcp(self._host, self._port, self._bounded(within))
         # From here on it is closed with this connection, whatever becomes of the handshake.
         self._stream, self._connected = stream, True
         if self._ssl_context is not None:
             self._ssl_context.set_alpn_protocols(["http/1.1"])
+            within = self._bounded(within)
             self._stream = await stream.start_tls(self._ssl_context, self._server_name, within)
 
     async def _write(
@@ -125,7 +130,8 @@ class LLHTTPConnection:
         if isinstance(body, httpx.ByteStream):
             # With its body in one write: apart, a server that refuses the head hangs up before the
             # body is there, and what it said is lost.
-            await self._stream.write(head + framing.wrapped(b"".join(body)) + framing.end(), within)
+            whole = head + framing.wrapped(b"".join(body)) + framing.end()
+            await self._stream.write(whole, self._bounded(within))
             return
         async for piece in body:  # type: ignore[attr-defined]
             await self._write_piece(head + framing.wrapped(piece), within)
@@ -137,9 +143,16 @@ class LLHTTPConnection:
         if self._ssl_context is None and self._stream.get_extra_info("is_readable"):
             # On asyncio a write that fails takes along what was to read.
             raise httpcore.WriteError("answered before the whole request was sent")
-        await self._stream.write(piece, within)
+        await self._stream.write(piece, self._bounded(within))
+
+    def _bounded(self, within: float | None) -> float | None:
+        return bounded(within, self._until, self._now)
 
     async def _feed(self, answer: _Answer, within: float | None) -> None:
+        within = self._bounded(within)
+        if within == 0:
+            # What keeps coming would always be there in time.
+            raise httpcore.ReadTimeout
         data = await self._stream.read(_MOST_AT_ONCE, within)
         if data:
             answer.feed(data)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from .._call import Token
 from .._token import reveal
-from ._layer import call_of
+from ._layer import bounds_attempts, call_of
 
 __all__ = ["Authorize"]
 
@@ -42,6 +42,10 @@ class AuthorizeTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: httpx.AsyncBaseTransport, authorize: Authorize) -> None:
         self._inner = inner
         self._authorize = authorize
+
+    @property
+    def bounds_attempts(self) -> bool:
+        return bounds_attempts(self._inner)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         token = call_of(request).token or self._authorize.token

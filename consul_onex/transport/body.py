@@ -13,7 +13,7 @@ import httpx
 from .._call import Call
 from .._numbers import count, seconds
 from ..errors import DecodeError
-from ._layer import TimeIsUp, call_of, close
+from ._layer import TimeIsUp, bounds_attempts, call_of, close
 
 __all__ = ["WholeBody"]
 
@@ -59,19 +59,31 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
         within = math.inf if call.unhurried else self._whole_body.seconds + call.hold
-        done = None
-        end = anyio.current_time() + within
-        with anyio.CancelScope(deadline=min(end, call.until)):
-            response = await self._inner.handle_async_request(request)
-            if not call.stream or response.status_code >= 300:
-                await self._read(response, call)
-            done = response
-        # A scope swallows the cancellation that it caused, and no other.
-        if done is None:
-            if call.until <= end:
-                raise TimeIsUp
-            raise httpx.ReadTimeout(f"no whole answer within {within:g} s", request=request)
-        return done
+        kind: type[httpx.TimeoutException] = httpx.ReadTimeout
+        if bounds_attempts(self._inner) and not (call.unhurried or call.stream):
+            call.attempt = within
+            try:
+                return await self._whole(request, call)
+            except httpx.TimeoutException as error:
+                until = call.attempt_until
+                if anyio.current_time() < until:
+                    raise
+                if isinstance(error, httpx.ConnectTimeout):
+                    kind = httpx.ConnectTimeout
+        else:
+            until = min(anyio.current_time() + within, call.until)
+            with anyio.CancelScope(deadline=until):
+                return await self._whole(request, call)
+            # A scope swallows the cancellation that it caused, and no other.
+        if until == call.until:
+            raise TimeIsUp(connecting=kind is httpx.ConnectTimeout)
+        raise kind(f"no whole answer within {within:g} s", request=request)
+
+    async def _whole(self, request: httpx.Request, call: Call) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        if not call.stream or response.status_code >= 300:
+            await self._read(response, call)
+        return response
 
     async def _read(self, response: httpx.Response, call: Call) -> None:
         announced, coding = _framing(response)
@@ -106,16 +118,17 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
 
 def _framing(response: httpx.Response) -> tuple[int, str]:
     """How long the body says it is (0 where it does not say), and how it is packed."""
+    length = coding = b""
     # One scan: httpx would decode each header before it finds the first.
-    said: dict[bytes, list[bytes]] = {b"content-length": [], b"content-encoding": []}
     for name, value in response.headers.raw:
-        lines = said.get(name.lower())
-        if lines is not None:
-            lines.append(value)
-    # A second line is a second coding.
-    length, coding = (b", ".join(lines) for lines in said.values())
+        match name.lower():
+            case b"content-length":
+                length = length + b", " + value if length else value
+            case b"content-encoding":
+                # A second line is a second coding.
+                coding = coding + b", " + value if coding else value
     announced = int(length[:20]) if length.isdigit() else 0
-    return announced, coding.decode("latin-1").strip().lower()
+    return announced, coding.decode("latin-1").strip().lower() if coding else ""
 
 
 async def _read_all(response: httpx.Response, coding: str, limit: int, operation: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +13,12 @@ import anyio
 import httpcore
 import httpx
 
+from .._call import CARD, Call
 from .._tls import TLS
 from ..errors import ClientClosedError, ConfigurationError
 from ._connection import HTTP, Connection, Origin, Reply
 from ._h11 import H11Connection
+from ._network import clock
 
 if TYPE_CHECKING:
     from ._llhttp import LLHTTPConnection
@@ -87,6 +90,11 @@ class Connections(httpx.AsyncBaseTransport):
         idle = sum(len(connections) for connections in self._idle.values())
         return ConnectionStatistics(len(self._active), idle, self._opened)
 
+    @property
+    def bounds_attempts(self) -> bool:
+        """Whether a request takes no longer than its card says that an attempt may."""
+        return not _is_mocked()
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         origin = Origin(
@@ -113,7 +121,7 @@ class Connections(httpx.AsyncBaseTransport):
     ) -> httpx.Response:
         failure: httpx.TransportError
         try:
-            reply = await connection.send(request)
+            reply = await connection.send(request, self._until(request))
         except httpcore.ConnectionNotAvailable:
             # Closed by aclose() after it was taken, and before anything was sent.
             await self.discard(connection)
@@ -138,6 +146,14 @@ class Connections(httpx.AsyncBaseTransport):
         # Raised out here, it does not carry httpcore's frames along as its context.
         raise failure
 
+    def _until(self, request: httpx.Request) -> float:
+        """When this attempt must be over, where its card says so."""
+        call = request.extensions.get(CARD)
+        if not isinstance(call, Call) or call.attempt == math.inf:
+            return math.inf
+        call.attempt_until = min(call.until, self._now() + call.attempt)
+        return call.attempt_until
+
     async def _take(self, origin: Origin) -> Connection:
         kind = self._kind()
         idle = self._idle.get(origin)
@@ -151,6 +167,8 @@ class Connections(httpx.AsyncBaseTransport):
             raise ClientClosedError("these connections are closed")
         ssl_context = self._context() if origin.scheme == b"https" else None
         self._opened += 1
+        if self._now is anyio.current_time:
+            self._now = clock()
         return kind(
             origin,
             ssl_context,
@@ -162,8 +180,7 @@ class Connections(httpx.AsyncBaseTransport):
     def _kind(self) -> type[H11Connection | LLHTTPConnection]:
         # Where somebody put himself in the place of httpcore's connection, as `respx.mock()` does,
         # he is asked: a test must not reach the network because an extra is installed.
-        mocked = httpcore.AsyncHTTPConnection.handle_async_request is not _HTTPCORES_OWN
-        return H11Connection if mocked or self._fast is None else self._fast
+        return H11Connection if self._fast is None or _is_mocked() else self._fast
 
     def _context(self) -> ssl.SSLContext:
         if self._tls_context is None:
@@ -177,7 +194,10 @@ class Connections(httpx.AsyncBaseTransport):
             await _close(connection)
             return
         now = self._now()
-        self._idle.setdefault(origin, deque()).append(_Idle(now, connection))
+        idle = self._idle.get(origin)
+        if idle is None:
+            idle = self._idle[origin] = deque()
+        idle.append(_Idle(now, connection))
         # The last one back is the first one out, so the oldest lie at the other end. One of each
         # origin is looked at each time: as many leave as come.
         old = [
@@ -214,6 +234,10 @@ async def _close(connection: Connection) -> None:
 _SEAM: Final = httpcore.AsyncHTTPConnection.handle_async_request
 # None where it is taken already while this is imported.
 _HTTPCORES_OWN: Final = _SEAM if _SEAM.__module__.startswith("httpcore.") else None
+
+
+def _is_mocked() -> bool:
+    return httpcore.AsyncHTTPConnection.handle_async_request is not _HTTPCORES_OWN
 
 
 def _fast(http: HTTP) -> type[LLHTTPConnection] | None:

@@ -23,8 +23,8 @@ class Deadline:
 
     A blocking query has the time on top that Consul may hold it back (its `wait` and a sixteenth).
     The time ends when the answer's head is there for a stream, else when the whole answer is.
-    Under an httpx client it raises httpx's own time-out errors: `PoolTimeout` when nothing was
-    sent, `ReadTimeout` when something may have been.
+    Under an httpx client it raises httpx's own time-out errors: `PoolTimeout` or `ConnectTimeout`
+    when nothing was sent, `ReadTimeout` when something may have been.
     """
 
     seconds: float = 30.0
@@ -51,8 +51,9 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
             call.until = call.deadline
             try:
                 return await self._inner.handle_async_request(request)
-            except TimeIsUp:
-                raise _over(call, within, request) from None
+            except TimeIsUp as over:
+                connecting = over.connecting
+            raise _over(call, within, request, connecting=connecting)
         with anyio.CancelScope(deadline=anyio.current_time() + within):
             return await self._inner.handle_async_request(request)
         # A scope swallows the cancellation that it caused, and no other.
@@ -62,8 +63,14 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _over(call: Call, within: float, request: httpx.Request) -> httpx.TimeoutException:
+def _over(
+    call: Call, within: float, request: httpx.Request, *, connecting: bool = False
+) -> httpx.TimeoutException:
+    error: type[httpx.TimeoutException] = httpx.ReadTimeout
     # In the queue again after an attempt that may have been applied is no "not sent".
-    unsent = call.queued and not call.doubt
-    error = httpx.PoolTimeout if unsent else httpx.ReadTimeout
+    if not call.doubt:
+        if call.queued:
+            error = httpx.PoolTimeout
+        elif connecting:
+            error = httpx.ConnectTimeout
     return error(f"no answer within {within:g} s", request=request)
