@@ -85,8 +85,9 @@ class Places:
 
     async def take(self, within: float, *, until: float = math.inf) -> bool:
         """Wait for a place, so many seconds at most, and not beyond `until`; False for none."""
-        end = min(self._now() + within, until)
-        while (now := self._now()) < end:
+        now = self._now()
+        end = min(now + within, until)
+        while now < end:
             wake = min(end, self._parked[0]) if self._parked else end
             with anyio.move_on_after(max(0.0, wake - now)) as scope:
                 self._waiting.add(scope)
@@ -97,6 +98,7 @@ class Places:
                 return True
             if self.take_at_once():
                 return True
+            now = self._now()
         return False
 
     def take_at_once(self) -> bool:
