@@ -60,7 +60,7 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         call = call_of(request)
         within = math.inf if call.unhurried else self._whole_body.seconds + call.hold
         kind: type[httpx.TimeoutException] = httpx.ReadTimeout
-        if bounds_attempts(self._inner) and not (call.unhurried or call.stream):
+        if self._is_bounded_below(request, call):
             call.attempt = within
             try:
                 return await self._whole(request, call)
@@ -78,6 +78,12 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         if until == call.until:
             raise TimeIsUp(connecting=kind is httpx.ConnectTimeout)
         raise kind(f"no whole answer within {within:g} s", request=request)
+
+    def _is_bounded_below(self, request: httpx.Request, call: Call) -> bool:
+        if call.unhurried or call.stream:
+            return False
+        # A body that comes from elsewhere may be waited for there.
+        return isinstance(request.stream, httpx.ByteStream) and bounds_attempts(self._inner)
 
     async def _whole(self, request: httpx.Request, call: Call) -> httpx.Response:
         response = await self._inner.handle_async_request(request)

@@ -42,14 +42,15 @@ NEVER = 60.0
 TIMEOUT = dict.fromkeys(("connect", "read", "write", "pool"), NEVER)
 
 
-class Endless(httpx.AsyncByteStream):
-    """A body that is longer than any buffer."""
+class Stuck(httpx.AsyncByteStream):
+    """A body that is waited for."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        return b"." * 65536
+        await anyio.sleep(NEVER)
+        return b"."
 
 
 def slowly(data: bytes, *, pause: float = 0.01) -> Answer:
@@ -99,8 +100,8 @@ def request_of(stage: Stage, server: FaultServer, call: Call) -> httpx.Request:
     extensions: dict[str, Any] = {"timeout": TIMEOUT, CARD: call}
     url = server.url.replace("http:", f"{stage.scheme}:")
     if stage.deaf:
-        headers = {"Host": HOST, "Transfer-Encoding": "chunked"}
-        return httpx.Request("PUT", url, headers=headers, stream=Endless(), extensions=extensions)
+        more_than_any_buffer = b"." * 2**25
+        return httpx.Request("PUT", url, content=more_than_any_buffer, extensions=extensions)
     return httpx.Request("GET", url, extensions=extensions)
 
 
@@ -162,6 +163,18 @@ async def test_what_never_makes_us_wait_is_over_in_time_too(
         # Otherwise the body ends by its size.
         with pytest.raises(httpx.ReadTimeout):
             await WholeBody(SOON, limit=200_000).wrap(connections).handle_async_request(request)
+
+
+async def test_a_body_to_send_that_is_waited_for_is_ended_too(http: HTTP) -> None:
+    async with fault_server([HANG]) as server, Connections(http=http) as connections:
+        headers = {"Host": HOST, "Transfer-Encoding": "chunked"}
+        extensions = {CARD: Call("kv.put")}
+        request = httpx.Request(
+            "PUT", server.url, headers=headers, stream=Stuck(), extensions=extensions
+        )
+
+        with anyio.fail_after(5), pytest.raises(httpx.ReadTimeout):
+            await WholeBody(SOON).wrap(connections).handle_async_request(request)
 
 
 async def test_the_time_of_a_connection_may_end_before_the_attempts(http: HTTP) -> None:
