@@ -15,7 +15,6 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeVar, get_origin
 
 from pydantic import (
@@ -115,24 +114,14 @@ class NullIs:
 
 def _null_is(empty: Callable[[], Any], schema: CoreSchema) -> CoreSchema:
     # Null is tried last. (A default on the field's own schema would hide damaged values.)
-    null = _turned(core_schema.none_schema(), empty)
+    null = core_schema.no_info_after_validator_function(
+        lambda _: empty(), core_schema.none_schema()
+    )
     # Consul may say null; a caller who writes None where there is none has made a mistake.
     said = core_schema.json_or_python_schema(
         json_schema=null, python_schema=core_schema.is_instance_schema(_Nothing)
     )
     return core_schema.union_schema([(schema, UNSAID), (said, UNSAID)], mode="left_to_right")
-
-
-def _turned(schema: CoreSchema, made: Callable[[], Any]) -> CoreSchema:
-    """Whatever a schema takes is turned into this, by one that takes nothing: all of it in Rust."""
-    return core_schema.chain_schema(
-        [
-            schema,
-            core_schema.with_default_schema(
-                core_schema.is_instance_schema(_Nothing), default_factory=made, on_error="default"
-            ),
-        ]
-    )
 
 
 class _Nothing:
@@ -149,9 +138,10 @@ class NoneIfEmpty:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
+        nothing = core_schema.no_info_after_validator_function(lambda _: None, _EMPTY)
         # First: a model would take it, and make an object of each field that it has.
         said = core_schema.union_schema(
-            [(_turned(_EMPTY, NoneType), UNMEANT), (schema, UNSAID)], mode="left_to_right"
+            [(nothing, UNMEANT), (schema, UNSAID)], mode="left_to_right"
         )
         return core_schema.json_or_python_schema(json_schema=said, python_schema=schema)
 
@@ -161,7 +151,8 @@ _EMPTY: Final = core_schema.dict_schema(
         [
             core_schema.typed_dict_schema({}, extra_behavior="forbid"),
             core_schema.literal_schema([""]),
-        ]
+        ],
+        mode="left_to_right",
     )
 )
 
