@@ -11,11 +11,9 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeVar, get_origin
 
 from pydantic import (
@@ -27,12 +25,14 @@ from pydantic import (
     FailFast,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     SecretStr,
     TypeAdapter,
     ValidationError,
 )
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, from_json
 
 from .._duration import parse_duration
@@ -51,6 +51,7 @@ __all__ = [
     "NullIs",
     "Received",
     "Secret",
+    "Small",
     "Time",
     "Tolerant",
     "named",
@@ -115,24 +116,14 @@ class NullIs:
 
 def _null_is(empty: Callable[[], Any], schema: CoreSchema) -> CoreSchema:
     # Null is tried last. (A default on the field's own schema would hide damaged values.)
-    null = _turned(core_schema.none_schema(), empty)
+    null = core_schema.no_info_after_validator_function(
+        lambda _: empty(), core_schema.none_schema()
+    )
     # Consul may say null; a caller who writes None where there is none has made a mistake.
     said = core_schema.json_or_python_schema(
         json_schema=null, python_schema=core_schema.is_instance_schema(_Nothing)
     )
     return core_schema.union_schema([(schema, UNSAID), (said, UNSAID)], mode="left_to_right")
-
-
-def _turned(schema: CoreSchema, made: Callable[[], Any]) -> CoreSchema:
-    """Whatever a schema takes is turned into this, by one that takes nothing: all of it in Rust."""
-    return core_schema.chain_schema(
-        [
-            schema,
-            core_schema.with_default_schema(
-                core_schema.is_instance_schema(_Nothing), default_factory=made, on_error="default"
-            ),
-        ]
-    )
 
 
 class _Nothing:
@@ -149,9 +140,10 @@ class NoneIfEmpty:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
+        nothing = core_schema.no_info_after_validator_function(lambda _: None, _EMPTY)
         # First: a model would take it, and make an object of each field that it has.
         said = core_schema.union_schema(
-            [(_turned(_EMPTY, NoneType), UNMEANT), (schema, UNSAID)], mode="left_to_right"
+            [(nothing, UNMEANT), (schema, UNSAID)], mode="left_to_right"
         )
         return core_schema.json_or_python_schema(json_schema=said, python_schema=schema)
 
@@ -161,7 +153,8 @@ _EMPTY: Final = core_schema.dict_schema(
         [
             core_schema.typed_dict_schema({}, extra_behavior="forbid"),
             core_schema.literal_schema([""]),
-        ]
+        ],
+        mode="left_to_right",
     )
 )
 
@@ -180,8 +173,11 @@ class _Seconds:
 def _read_duration(value: object) -> float:
     seconds = math.nan
     if isinstance(value, str):
-        with suppress(DecodeError):
+        # Not `suppress`, which takes longer than all of the rest.
+        try:
             seconds = parse_duration(value)
+        except DecodeError:
+            seconds = math.nan
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         # A number counts nanoseconds, in every place where Consul says one.
         seconds = value / 1e9
@@ -388,6 +384,64 @@ class Definition(BaseModel):
         raise InvalidRequestError(f"this {type(self).__name__} cannot be written as JSON")
 
 
+class Small(Definition):
+    """
+    A definition of a few fields, of which Consul gives back several with each instance.
+
+    Where it gives all of the fields, one is made without the dictionary and the set that pydantic
+    makes for every model: three such models cost as much as all else that there is of an instance.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = super().__get_pydantic_core_schema__(source, handler)
+        model: Any = handler.resolve_ref_schema(schema)
+        if model["type"] != "model":
+            return schema
+        # The model takes what is one already as it is. It stands last: it says how to write it.
+        whole = core_schema.chain_schema([_whole(source, model), schema])
+        said = core_schema.union_schema([(whole, UNMEANT), (schema, UNSAID)], mode="left_to_right")
+        return core_schema.json_or_python_schema(
+            json_schema=said, python_schema=schema, metadata=dict(_BUILT)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # Of two ways to read it, it would say both.
+        said: Any = schema
+        return handler(said["python_schema"])
+
+
+def _whole(model: type[BaseModel], schema: Any) -> CoreSchema:
+    """Takes an object that has every field of a model, and makes a model of it."""
+    given = set(schema["schema"]["fields"])
+    anything = core_schema.any_schema()
+    fields = [
+        core_schema.dataclass_field(
+            name, field["schema"]["schema"], validation_alias=field["validation_alias"]
+        )
+        for name, field in schema["schema"]["fields"].items()
+    ]
+    # What each model has besides, and no JSON says. All share one set: nothing changes it.
+    unsaid = {
+        "__pydantic_fields_set__": core_schema.with_default_schema(
+            anything, default_factory=lambda: given
+        ),
+        "__pydantic_extra__": core_schema.with_default_schema(anything, default=None),
+        "__pydantic_private__": core_schema.with_default_schema(anything, default=None),
+    }
+    fields += [
+        core_schema.dataclass_field(name, value, init=False) for name, value in unsaid.items()
+    ]
+    # Of a dataclass with slots each attribute is set by itself.
+    args = core_schema.dataclass_args_schema(model.__name__, fields)
+    return core_schema.dataclass_schema(model, args, [], slots=True, config=schema["config"])
+
+
 def _first_problem(definition: Definition, values: dict[str, Any]) -> str:
     """Fill a definition with these values; what is wrong with them, without quoting them."""
     for name, field in type(definition).model_fields.items():
@@ -420,6 +474,9 @@ def _said_of(error: ValidationError) -> str:
     return f"{'.' if where else ''}{where}: {said}"
 
 
+_BUILT: Final = {"tolerant": True}
+
+
 def _tolerant(
     handler: GetCoreSchemaHandler, schema: CoreSchema, required: dict[str, Any] | None = None
 ) -> CoreSchema:
@@ -429,6 +486,11 @@ def _tolerant(
     A field that must be given in Python is then empty. (So Consul may forget what we may not.)
     """
     inner: Any = handler.resolve_ref_schema(schema)
+    known = inner.setdefault("metadata", {})
+    if known.keys() & _BUILT.keys():
+        # Built before, for itself or as a part of another, it comes as it was left then.
+        return schema
+    known |= _BUILT
     while inner["type"] not in ("dataclass-args", "model-fields"):
         inner = inner["schema"]
     fields = inner["fields"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ._base import Definition, FreeForm, NoneIfEmpty, Received, Secret, named
+from ._base import Definition, FreeForm, NoneIfEmpty, Received, Secret, Small, named
 from .check import Check
 
 __all__ = [
@@ -48,7 +48,7 @@ class _Port:
 Port = Annotated[int, _Port]
 
 
-class Weights(Definition):
+class Weights(Small):
     """
     How much traffic an instance gets, compared with others, while it passes or warns.
 
@@ -59,7 +59,7 @@ class Weights(Definition):
     warning: int
 
 
-class ServiceAddress(Definition):
+class ServiceAddress(Small):
     """An address of an instance under one of its tags, such as `lan` or `wan`."""
 
     address: str = ""

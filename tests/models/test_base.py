@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import math
 import pickle
@@ -28,6 +29,7 @@ from consul_onex.models._base import (
     NullIs,
     Received,
     Secret,
+    Small,
     Time,
     named,
     rows_of,
@@ -424,6 +426,101 @@ def test_null_inside_of_a_container_is_what_it_is_marked_as() -> None:
     assert lists.validate_json('{"a": null, "b": ["c"]}') == {"a": [], "b": ["c"]}
     with pytest.raises(ValidationError):
         lists.validate_python({"a": None})
+
+
+@pytest.mark.parametrize("together", [list[Part], tuple[Part, Part], Row, Whole], ids=str)
+def test_a_model_is_built_once_whatever_it_is_a_part_of(together: Any) -> None:
+    Part(name="a")
+    built = str(Part.__pydantic_core_schema__)
+
+    TypeAdapter(together)
+
+    assert built.startswith("{")
+    assert str(Part.__pydantic_core_schema__) == built
+
+
+# -- small definitions -----------------------------------------------------------------------------
+
+
+class Place(Small):
+    """A small definition: with a field that must be given, and one that need not be."""
+
+    name: str
+    port: int = 0
+
+
+def place(**said: Any) -> Place:
+    return adapter_of(Place).validate_json(json.dumps(said))
+
+
+@pytest.mark.parametrize(
+    ("read", "made"),
+    [
+        (place(Name="a", Port=5), Place(name="a", port=5)),
+        (place(Port=5, Name="a", New={"x": 1}), Place(name="a", port=5)),
+        (place(Name="a", Port=None), Place(name="a", port=0)),
+        (place(Name="a"), Place(name="a")),
+        (place(Port=5), Place(name="", port=5)),
+        (place(), Place(name="")),
+    ],
+    ids=str,
+)
+def test_a_small_definition_is_one_whether_it_came_whole_or_not(read: Place, made: Place) -> None:
+    for one in (read, copy.copy(read), copy.deepcopy(read), pickle.loads(pickle.dumps(read))):
+        assert (one, hash(one)) == (made, hash(made))
+        assert one.name == made.name
+        assert one.replace(port=7) == made.replace(port=7)
+    assert read.model_fields_set - {"name"} == made.model_fields_set - {"name"}
+    assert read.to_wire() | {"Name": made.name} == made.to_wire()
+
+
+def test_what_pydantic_keeps_of_a_model_is_not_consuls_to_say() -> None:
+    kept = {"__pydantic_fields_set__": ["x"], "__pydantic_extra__": {"x": 1}, "__dict__": {"x": 1}}
+
+    read = place(Name="a", Port=5, **kept)
+
+    assert vars(read) == {"name": "a", "port": 5}
+    assert (read.model_fields_set, read.model_extra) == ({"name", "port"}, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"Name": "a", "Port": "x"}, "Port: int_parsing"),
+        ({"Name": 5}, "Name: string_type"),
+        ([], "the whole: model_type"),
+        (None, "the whole: model_type"),
+    ],
+    ids=str,
+)
+def test_a_small_definition_that_is_damaged_is_told_by_its_place(said: Any, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        adapter_of(Place).validate_json(json.dumps(said))
+
+    assert problem_of(caught.value) == problem
+
+
+def test_a_small_definition_is_strict_where_a_caller_writes_it() -> None:
+    with pytest.raises(InvalidRequestError, match=r"Place.port: "):
+        Place(name="a", port="5")  # type: ignore[arg-type]
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        place(Name="a", Port=5).port = 6
+
+
+def test_a_small_definition_has_one_schema_for_others_to_read() -> None:
+    said = TypeAdapter(dict[str, Place]).json_schema()
+
+    assert set(said["additionalProperties"]["properties"]) == {"Name", "Port"}
+
+
+def test_a_small_definition_that_came_whole_is_one_object_to_the_garbage_collector() -> None:
+    rows, content = rows_of(Place), json.dumps([{"Name": "a", "Port": 5}] * 1000)
+    rows.validate_json(content)
+    before = len(gc.get_objects())
+
+    read = rows.validate_json(content)
+
+    assert len(gc.get_objects()) - before < 1100 < 2 * len(read)
 
 
 # -- types -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from consul_onex._json import adapter_of
-from consul_onex.models._base import Definition, Received
+from consul_onex.models._base import Definition, Received, Small
 from consul_onex.models.catalog import (
     CatalogDeregistration,
     CatalogRegistration,
@@ -71,7 +71,7 @@ def test_there_are_models_to_look_at() -> None:
 
 @each_model
 def test_a_model_is_of_one_kind_and_of_no_other_model(model: type) -> None:
-    assert model.__bases__ in ((Definition,), (Received,))
+    assert model.__bases__ in ((Definition,), (Received,), (Small,))
 
 
 @each_model

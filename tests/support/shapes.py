@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, SecretStr
 from pydantic.fields import FieldInfo
 
 import consul_onex.models
-from consul_onex.models._base import Definition, Received, _Seconds
+from consul_onex.models._base import Definition, Received, Small, _Seconds
 from consul_onex.models.agent import GoTime
 
 __all__ = ["Shape", "documents", "empty_of", "least", "models", "shape_of", "values_of"]
@@ -36,7 +36,7 @@ def models() -> list[type]:
             if (
                 inspect.isclass(value)
                 and issubclass(value, (Received, Definition))
-                and value not in (Received, Definition)
+                and value not in (Received, Definition, Small)
                 and value.__module__.startswith("consul_onex.models.")
             ):
                 found[f"{value.__module__}.{value.__qualname__}"] = value
