@@ -7,7 +7,6 @@ not be seen.
 
 import gc
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -15,10 +14,8 @@ from pathlib import Path
 import anyio
 
 from tests.bench.contestants import KNOWN, Setting
-from tests.bench.measure import Sample, cpu
+from tests.bench.measure import Sample, cpu, resident
 from tests.bench.watches import TURN, Followed
-
-STATM = Path("/proc/self/statm")
 
 
 async def hold(name: str, setting: Setting, watches: int) -> Sample:
@@ -51,14 +48,6 @@ async def settled(group: Followed, watches: int) -> None:
     await group.beyond(watches - 1)
     await anyio.sleep(0.5)  # until they wait at the server
     gc.collect()
-
-
-def resident() -> int:
-    """Bytes; where the system does not say how many there are, the most there ever were."""
-    if STATM.exists():
-        return int(STATM.read_text().split()[1]) * resource.getpagesize()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
 
 
 def open_files() -> int:
