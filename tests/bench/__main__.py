@@ -41,6 +41,7 @@ from tests.bench.contestants import (
 )
 from tests.bench.decoding import decoding
 from tests.bench.measure import Result, calls
+from tests.bench.profile import profile
 from tests.bench.responder import NGINX, responder
 from tests.bench.start import clients, first_gets, imports
 from tests.bench.targets import LEVELS, READ, STILL, outcomes
@@ -48,7 +49,9 @@ from tests.bench.watches import ROOMY, open_watches, watches
 from tests.support.agents import Agent, dev_agent
 from tests.support.consul_binary import ConsulBinaryError, version
 
-STAGES: Final = ("get", "put", "layers", "decode", "bulk", "watch", "start")
+# Those that are all there is unless some are named; and what says why a target was missed.
+USUAL: Final = ("get", "put", "layers", "decode", "bulk", "watch", "start")
+STAGES: Final = (*USUAL, "profile")
 
 # How a column is shown: times what, in which unit, with how many digits after the point.
 UNITS: Final = {
@@ -150,6 +153,10 @@ async def start(run: Run) -> list[Result]:
     ]
 
 
+async def in_parts(run: Run) -> list[Result]:
+    return await profile(run.still, rounds=run.rounds, seconds=run.seconds)
+
+
 # Which stages ask for what is measured, in this order.
 PARTS: Final[list[tuple[set[str], Callable[[Run], Awaitable[list[Result]]]]]] = [
     ({"get"}, get),
@@ -160,6 +167,7 @@ PARTS: Final[list[tuple[set[str], Callable[[Run], Awaitable[list[Result]]]]]] = 
     ({"bulk"}, bulk),
     ({"watch"}, watch),
     ({"start"}, start),
+    ({"profile"}, in_parts),
 ]
 
 
@@ -242,13 +250,15 @@ def main() -> int:
             missing = [name for name in KNOWN if name not in present(*KNOWN)]
             if missing:
                 print(f"Not installed, and so takes no part: {'; '.join(missing)}.")
-            stages = given.stages or STAGES
+            stages = given.stages or USUAL
             run = Run(agent, Setting(still), given.rounds, given.seconds)
             results = anyio.run(measure, run, stages)
     except ConsulBinaryError as error:
         print(error, file=sys.stderr)
         return 1
-    print(targets(results), table(results), sep="\n")
+    if outcomes(results):
+        print(targets(results))
+    print(table(results))
     if given.json:
         said = {
             "on": on,
