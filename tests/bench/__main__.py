@@ -140,7 +140,7 @@ async def bulk(run: Run) -> list[Result]:
 async def watch(run: Run) -> list[Result]:
     return [
         *open_watches(rounds=max(1, run.rounds // 4)),
-        *await watches(run.agent, samples=60 * run.rounds),
+        *await watches(run.agent, samples=100 * run.rounds),
     ]
 
 
