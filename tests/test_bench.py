@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import pytest
 
-from tests.bench.__main__ import STAGES, table, targets
-from tests.bench.contestants import ONEX, REFERENCE
-from tests.bench.measure import Result, Sample, compared, ratio
+from consul_onex import ConsulClient
+from consul_onex.transport._connection import HTTP
+from tests.bench.__main__ import ALL, PARTS, STAGES, table, targets
+from tests.bench.contestants import (
+    GO,
+    KEY,
+    ONEX,
+    REFERENCE,
+    VALUE,
+    Elsewhere,
+    Setting,
+    contestants,
+    elsewhere,
+    present,
+)
+from tests.bench.measure import Result, Sample, burst, compared, ratio
+from tests.bench.profile import WHOLE, parts, ways
+from tests.bench.responder import NGINX, responder
 from tests.bench.targets import READ, STILL, figures, outcomes
+
+asyncio_only = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+A_PROGRAM = """
+import sys
+print("this", flush=True)
+for line in sys.stdin:
+    what, level, seconds = line.split()
+    print(level, seconds if what == "put" else 7, flush=True)
+"""
 
 
 def took(*seconds: float, column: str = "CPU") -> list[Sample]:
@@ -69,4 +95,64 @@ def test_the_tables_have_a_line_for_each_figure() -> None:
 
     assert targets(rows).splitlines()[1].split()[-4:] == ["<=", "0.75", "0.50", "met"]
     assert "500 us" in table(rows)
-    assert "get" in STAGES
+
+
+def test_each_stage_measures_something() -> None:
+    assert set(STAGES) == {stage for wanted_by, _ in PARTS for stage in wanted_by}
+
+
+@pytest.mark.parametrize("nginx", sorted({None, NGINX}, key=str))
+async def test_the_responder_answers_as_consul_does(nginx: str | None) -> None:
+    with responder(nginx) as url:
+        async with ConsulClient(url) as c:
+            pair = await c.kv.get(KEY)
+
+            assert pair is not None
+            assert (pair.key, pair.value) == (KEY, VALUE)
+            assert await c.kv.put(KEY, VALUE)
+
+
+# py-consul has yet to heed it.
+@pytest.mark.filterwarnings("ignore:ssl_context is deprecated:DeprecationWarning")
+@asyncio_only
+async def test_every_contestant_reads_and_writes() -> None:
+    with responder() as url:
+        async with contestants(Setting(url), *ALL) as them:
+            for one in them:
+                assert await one.get()
+                assert await one.put()
+
+
+@asyncio_only
+@pytest.mark.parametrize("http", ["h11", "fast"])
+async def test_every_way_down_reads_again_and_again(http: HTTP) -> None:
+    with responder() as url:
+        async with ways(Setting(url), http) as them:
+            for one in them:
+                await one.get()
+                await one.get()
+
+
+def test_a_part_is_what_a_way_takes_beyond_the_one_before() -> None:
+    samples = parts({"network": took(1, 2), "parser": took(3, 3), "layers": took(4, 8)})
+
+    assert samples == {
+        "network": took(1, 2),
+        "parser": took(2, 1),
+        "layers": took(1, 5),
+        WHOLE: took(4, 8),
+    }
+
+
+async def test_what_another_process_does_is_measured_there() -> None:
+    async with elsewhere("Stranger", [sys.executable, "-c", A_PROGRAM]) as one:
+        assert one.name == "Stranger, this"
+        assert isinstance(one.get, Elsewhere)
+        assert await burst(one.get, 16, 0.5) == {"CPU": 16, "time": 7}
+        assert await burst(one.put, 1, 0.5) == {"CPU": 1, "time": 0.5}
+
+
+def test_who_is_not_installed_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    assert present(ONEX, GO) == [ONEX]

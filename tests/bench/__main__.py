@@ -6,8 +6,9 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from tests.bench.bulk import many
 from tests.bench.contestants import (
     AIOHTTP,
     FAST,
+    GO,
     HTTPCORE,
     KNOWN,
     LAYERS,
@@ -31,20 +33,25 @@ from tests.bench.contestants import (
     PY_CONSUL,
     PY_CONSUL_SYNC,
     REFERENCE,
+    Contestant,
+    Operation,
     Setting,
     contestants,
     present,
 )
 from tests.bench.decoding import decoding
 from tests.bench.measure import Result, calls
-from tests.bench.responder import responder
+from tests.bench.profile import profile
+from tests.bench.responder import NGINX, responder
 from tests.bench.start import clients, first_gets, imports
 from tests.bench.targets import LEVELS, READ, STILL, outcomes
 from tests.bench.watches import ROOMY, open_watches, watches
 from tests.support.agents import Agent, dev_agent
 from tests.support.consul_binary import ConsulBinaryError, version
 
-STAGES: Final = ("get", "put", "layers", "decode", "bulk", "watch", "start")
+# Those that are all there is unless some are named; and what says why a target was missed.
+USUAL: Final = ("get", "put", "layers", "decode", "bulk", "watch", "start")
+STAGES: Final = (*USUAL, "profile")
 
 # How a column is shown: times what, in which unit, with how many digits after the point.
 UNITS: Final = {
@@ -61,60 +68,119 @@ UNITS: Final = {
 # An agent and a process with a thousand connections each have more open files than is usual.
 OPEN_FILES: Final = 16_384
 
-ALL: Final = (ONEX, FAST, REFERENCE, HTTPCORE, AIOHTTP, PY_CONSUL, PY_CONSUL_SYNC)
+ALL: Final = (ONEX, FAST, REFERENCE, HTTPCORE, AIOHTTP, PY_CONSUL, PY_CONSUL_SYNC, GO)
+AT_RESPONDER: Final = (ONEX, FAST, NO_LAYERS, REFERENCE, HTTPCORE, AIOHTTP, PY_CONSUL, GO)
 
 
-async def measure(
-    agent: Agent, still: str, stages: Sequence[str], rounds: int, seconds: float
-) -> list[Result]:
-    def begins(*names: str) -> bool:
-        """Whether one of these is wanted; said, since all of it takes minutes."""
-        wanted = [name for name in names if name in stages]
-        if wanted:
-            print(f"measuring: {', '.join(wanted)} ...", file=sys.stderr)
-        return bool(wanted)
+@dataclass(frozen=True)
+class Run:
+    """Whom to measure with, and how long."""
 
-    results: list[Result] = []
-    setting, at_responder = Setting(agent.url), Setting(still)
-    if begins("get", "put"):
-        async with contestants(setting, *ALL) as them:
+    agent: Agent
+    still: Setting
+    rounds: int
+    seconds: float
+
+    @property
+    def real(self) -> Setting:
+        return Setting(self.agent.url)
+
+    async def bursts(
+        self,
+        setting: Setting,
+        names: Sequence[str],
+        what: str,
+        operation: Callable[[Contestant], Operation],
+        *,
+        levels: Sequence[int] = LEVELS,
+        rounds: int | None = None,
+        reference: str = REFERENCE,
+    ) -> list[Result]:
+        async with contestants(setting, *names) as them:
             await them[0].put()
-            for stage, what, operation, times in (
-                ("get", READ, lambda one: one.get, rounds),
-                # There is no target of these.
-                ("put", "put to Consul", lambda one: one.put, rounds // 2 + 1),
-            ):
-                if stage in stages:
-                    results += await calls(
-                        them, what, operation, LEVELS, rounds=times, seconds=seconds
-                    )
-    if begins("get", "layers"):
-        async with contestants(
-            at_responder, ONEX, FAST, NO_LAYERS, REFERENCE, HTTPCORE, AIOHTTP
-        ) as them:
-            results += await calls(
-                them, STILL, lambda one: one.get, LEVELS, rounds=rounds, seconds=seconds
+            return await calls(
+                *(them, what, operation, levels),
+                rounds=rounds or self.rounds,
+                seconds=self.seconds,
+                reference=reference,
             )
-    if begins("layers"):
-        each = [f"only {type(layer).__name__}" for layer in LAYERS]
-        async with contestants(at_responder, NO_LAYERS, *each, ONEX) as them:
-            results += await calls(
-                *(them, "get from a responder, by layer", lambda one: one.get, (1,)),
-                rounds=rounds,
-                seconds=seconds,
-                reference=NO_LAYERS,
-            )
-    if begins("decode"):
-        results += decoding(rounds=rounds)
-    if begins("bulk"):
-        results += await many(setting, rounds=rounds)
-    if begins("watch"):
-        results += open_watches(rounds=max(1, rounds // 4))
-        results += await watches(agent, samples=60 * rounds)
-    if begins("start"):
-        results += imports(rounds=rounds)
-        results += first_gets(still, rounds=rounds)
-        results += clients(still, rounds=rounds)
+
+
+async def get(run: Run) -> list[Result]:
+    return await run.bursts(run.real, ALL, READ, lambda one: one.get)
+
+
+async def put(run: Run) -> list[Result]:
+    # There is no target of these.
+    rounds = run.rounds // 2 + 1
+    return await run.bursts(run.real, ALL, "put to Consul", lambda one: one.put, rounds=rounds)
+
+
+async def get_still(run: Run) -> list[Result]:
+    return await run.bursts(run.still, AT_RESPONDER, STILL, lambda one: one.get)
+
+
+async def layers(run: Run) -> list[Result]:
+    each = [f"only {type(layer).__name__}" for layer in LAYERS]
+    return await run.bursts(
+        *(run.still, (NO_LAYERS, *each, ONEX), f"{STILL}, by layer", lambda one: one.get),
+        levels=(1,),
+        reference=NO_LAYERS,
+    )
+
+
+async def decode(run: Run) -> list[Result]:
+    return decoding(rounds=run.rounds)
+
+
+async def bulk(run: Run) -> list[Result]:
+    return await many(run.real, rounds=run.rounds)
+
+
+async def watch(run: Run) -> list[Result]:
+    return [
+        *open_watches(rounds=max(1, run.rounds // 4)),
+        *await watches(run.agent, samples=100 * run.rounds),
+    ]
+
+
+async def start(run: Run) -> list[Result]:
+    url = run.still.url
+    return [
+        *imports(rounds=run.rounds),
+        *first_gets(url, rounds=run.rounds),
+        *clients(url, rounds=run.rounds),
+    ]
+
+
+async def in_parts(run: Run) -> list[Result]:
+    return await profile(run.still, rounds=run.rounds, seconds=run.seconds)
+
+
+# Which stages ask for what is measured, in this order.
+PARTS: Final[list[tuple[set[str], Callable[[Run], Awaitable[list[Result]]]]]] = [
+    ({"get"}, get),
+    ({"put"}, put),
+    ({"get", "layers"}, get_still),
+    ({"layers"}, layers),
+    ({"decode"}, decode),
+    ({"bulk"}, bulk),
+    ({"watch"}, watch),
+    ({"start"}, start),
+    ({"profile"}, in_parts),
+]
+
+
+async def measure(run: Run, stages: Sequence[str]) -> list[Result]:
+    results: list[Result] = []
+    for wanted_by, part in PARTS:
+        if wanted_by.intersection(stages):
+            # Said, since all of it takes minutes.
+            print(f"measuring: {part.__name__.replace('_', ' ')}", end=" ... ", file=sys.stderr)
+            sys.stderr.flush()
+            started = time.perf_counter()
+            results += await part(run)
+            print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     return results
 
 
@@ -176,6 +242,7 @@ def main() -> int:
                 "pydantic": pydantic.VERSION,
                 "python": platform.python_version(),
                 "consul": version(agent.binary),
+                "responder": "nginx" if NGINX else "a small one of ours",
                 "machine": platform.platform(),
                 "processors": str(os.cpu_count()),
             }
@@ -183,12 +250,15 @@ def main() -> int:
             missing = [name for name in KNOWN if name not in present(*KNOWN)]
             if missing:
                 print(f"Not installed, and so takes no part: {'; '.join(missing)}.")
-            stages = given.stages or STAGES
-            results = anyio.run(measure, agent, still, stages, given.rounds, given.seconds)
+            stages = given.stages or USUAL
+            run = Run(agent, Setting(still), given.rounds, given.seconds)
+            results = anyio.run(measure, run, stages)
     except ConsulBinaryError as error:
         print(error, file=sys.stderr)
         return 1
-    print(targets(results), table(results), sep="\n")
+    if outcomes(results):
+        print(targets(results))
+    print(table(results))
     if given.json:
         said = {
             "on": on,

@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -11,14 +12,15 @@ import httpx
 
 from consul_onex import ConsulClient
 from tests.bench.contestants import (
+    FAST,
     ONEX,
     PY_CONSUL,
     REFERENCE,
     VALUE,
     Setting,
     httpx_client,
-    is_installed,
     open_py_consul,
+    present,
 )
 from tests.bench.measure import Result, once
 
@@ -28,6 +30,7 @@ ONE_BY_ONE: Final = f"{ONEX}, one by one"
 
 PREFIX: Final = "bench/tree/"
 KEYS: Final = [f"{PREFIX}{number}" for number in range(MANY)]
+PAIRS: Final = dict.fromkeys(KEYS, VALUE)
 
 Doings = dict[str, Callable[[], Awaitable[object]]]
 
@@ -35,15 +38,23 @@ Doings = dict[str, Callable[[], Awaitable[object]]]
 async def many(setting: Setting, *, rounds: int) -> list[Result]:
     """Write them all, then read them all as one tree."""
     async with AsyncExitStack() as stack:
-        c = await stack.enter_async_context(ConsulClient(setting.url))
+        c = await stack.enter_async_context(ConsulClient(setting.url, http="h11"))
         http = await stack.enter_async_context(httpx_client(setting))
         written: Doings = {
-            ONEX: lambda: c.kv.put_many(dict.fromkeys(KEYS, VALUE)),
+            ONEX: lambda: c.kv.put_many(PAIRS),
+            **{
+                f"{ONEX}, {number} at once": partial(c.kv.put_many, PAIRS, concurrency=number)
+                for number in (1, 16)
+            },
             ONE_BY_ONE: lambda: each(lambda key: c.kv.put(key, VALUE)),
         }
         read: Doings = {ONEX: lambda: c.kv.list(PREFIX), REFERENCE: lambda: tree(http)}
         reference = REFERENCE
-        if is_installed("consul") and is_installed("aiohttp"):
+        if present(FAST):
+            fast = await stack.enter_async_context(ConsulClient(setting.url, http="fast"))
+            written[FAST] = lambda: fast.kv.put_many(PAIRS)
+            read[FAST] = lambda: fast.kv.list(PREFIX)
+        if present(PY_CONSUL):
             theirs: Any = await stack.enter_async_context(open_py_consul(setting))
             written[PY_CONSUL] = lambda: each(lambda key: theirs.kv.put(key, VALUE))
             read[PY_CONSUL] = lambda: theirs.kv.get(PREFIX, recurse=True)

@@ -2,20 +2,32 @@
 
 import importlib
 import importlib.util
-import inspect
 import json
+import os
+import shutil
+import subprocess
+import tempfile
 from base64 import b64decode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import httpcore
 import httpx
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from consul_onex import ConsulClient
 from consul_onex.transport import Breaker, Datacenters, Deadline, Events, Layer, Limit, Retry
+from consul_onex.transport._connection import HTTP
 from tests.support.agents import HOST
 
 KEY: Final = "bench/key"
@@ -30,8 +42,19 @@ HTTPCORE: Final = "httpcore"
 AIOHTTP: Final = "aiohttp"
 PY_CONSUL: Final = "py-consul"
 PY_CONSUL_SYNC: Final = "py-consul, sync"
+GO: Final = "Go"
 
 Operation = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An operation of another process, which measures it: so many at once, for so many seconds."""
+
+    burst: Callable[[int, float], Awaitable[Mapping[str, float]]]
+
+    async def __call__(self) -> object:
+        return await self.burst(1, 0)
 
 
 @dataclass(frozen=True)
@@ -66,21 +89,19 @@ async def contestants(setting: Setting, *names: str) -> AsyncIterator[list[Conte
 
 
 def present(*names: str) -> list[str]:
-    return [name for name in names if all(map(is_installed, NEEDS.get(name, ())))]
+    return [name for name in names if name not in NEEDS or NEEDS[name]()]
 
 
-def is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+def has(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
-HAS_FAST: Final = "http" in inspect.signature(ConsulClient).parameters
-
-NEEDS: Final = {
-    # What is not there yet is installed nowhere.
-    FAST: ["httptools" if HAS_FAST else "consul_onex_fast"],
-    AIOHTTP: ["aiohttp"],
-    PY_CONSUL: ["consul", "aiohttp"],
-    PY_CONSUL_SYNC: ["consul"],
+NEEDS: Final[dict[str, Callable[[], bool]]] = {
+    FAST: lambda: has("httptools"),
+    AIOHTTP: lambda: has("aiohttp"),
+    PY_CONSUL: lambda: has("consul", "aiohttp"),
+    PY_CONSUL_SYNC: lambda: has("consul"),
+    GO: lambda: shutil.which("go") is not None,
 }
 
 
@@ -90,11 +111,10 @@ async def onex(
     layers: Callable[[Setting], list[Layer] | None],
     setting: Setting,
     *,
-    http: str = "h11",
+    http: HTTP = "h11",
 ) -> AsyncIterator[Contestant]:
     """Our client; WholeBody and Authorize are below any layers."""
-    options: dict[str, Any] = {"http": http} if HAS_FAST else {}
-    async with ConsulClient(setting.url, layers=layers(setting), **options) as client:
+    async with ConsulClient(setting.url, layers=layers(setting), http=http) as client:
         c = client.using(wait=setting.wait)
 
         def follow(key: str) -> Operation:
@@ -247,6 +267,63 @@ async def py_consul_sync(setting: Setting) -> AsyncIterator[Contestant]:
     yield Contestant(PY_CONSUL_SYNC, get, put, alone=True)
 
 
+@asynccontextmanager
+async def go(setting: Setting) -> AsyncIterator[Contestant]:
+    with go_program() as program:
+        command = [program, setting.url, KEY, VALUE.decode(), str(setting.connections)]
+        async with elsewhere(GO, command) as one:
+            yield one
+
+
+@contextmanager
+def go_program() -> Iterator[str]:
+    """
+    Ours, built: with HashiCorp's package where Debian's is there, else with Go's own net/http.
+
+    Other packages would have to be fetched, and these need none.
+    """
+    sources = [SOURCES / "calls.go"]
+    if (DEBIANS_PACKAGES / "src/github.com/hashicorp/consul/api").exists():
+        sources.append(SOURCES / "hashicorp.go")
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": str(DEBIANS_PACKAGES)}
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        program = f"{directory}/calls"
+        subprocess.run(["go", "build", "-o", program, *sources], check=True, env=environment)
+        yield program
+
+
+SOURCES: Final = Path(__file__).parent / "go"
+DEBIANS_PACKAGES: Final = Path("/usr/share/gocode")
+
+
+@asynccontextmanager
+async def elsewhere(name: str, command: Sequence[str]) -> AsyncIterator[Contestant]:
+    """
+    A program that first says with what it calls, and then does the bursts that it is told.
+
+    A burst is a line like `get 16 0.2`, and the answer the seconds of CPU and of time of each call.
+    """
+    # What it complains of is for who looks on.
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        told, said = process.stdin, BufferedByteReceiveStream(process.stdout)
+
+        async def line() -> str:
+            return (await said.receive_until(b"\n", max_bytes=1000)).decode()
+
+        def operation(what: str) -> Elsewhere:
+            async def burst(level: int, seconds: float) -> Mapping[str, float]:
+                await told.send(f"{what} {level} {seconds}\n".encode())
+                cpu, wall = map(float, (await line()).split())
+                return {"CPU": cpu, "time": wall}
+
+            return Elsewhere(burst)
+
+        yield Contestant(f"{name}, {await line()}", operation("get"), operation("put"))
+        await told.aclose()
+
+
 def only(layer: Layer) -> Callable[[Setting], list[Layer]]:
     return lambda _: [layer]
 
@@ -267,4 +344,5 @@ KNOWN: Final[dict[str, Callable[[Setting], AbstractAsyncContextManager[Contestan
     AIOHTTP: bare_aiohttp,
     PY_CONSUL: py_consul,
     PY_CONSUL_SYNC: py_consul_sync,
+    GO: go,
 }

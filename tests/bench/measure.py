@@ -3,18 +3,24 @@
 import random
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import anyio
 
-from tests.bench.contestants import REFERENCE, Contestant, Operation
+from tests.bench.contestants import REFERENCE, Contestant, Elsewhere, Operation
 
 Sample = Mapping[str, float]
 """What one contestant took in one round, by the name of the column: seconds, or bytes."""
 
 Samples = Mapping[str, list[Sample]]
+
+
+STATM: Final = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,14 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def resident() -> int:
+    """Bytes; where the system does not say how many there are, the most there ever were."""
+    if STATM.exists():
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
 async def calls(
     them: Sequence[Contestant],
     what: str,
@@ -87,6 +101,8 @@ async def calls(
 
 async def burst(operation: Operation, level: int, seconds: float) -> Sample:
     """As many calls as fit into so many seconds, `level` of them at once."""
+    if isinstance(operation, Elsewhere):
+        return await operation.burst(level, seconds)
     done = 0
     end = time.perf_counter() + seconds
 

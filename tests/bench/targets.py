@@ -71,11 +71,11 @@ def figures() -> Iterator[Target]:
             *(f"{STILL}, {level} at once", "CPU", ONEX, NO_LAYERS, 1.25),
         )
     largest = f"health of {SIZES[-1]:,} entries"
-    for column in ("CPU", "memory"):
+    for column in ("time", "memory"):
         yield Target(f"{largest}: {column} / {JSON}", largest, column, ENTRIES, JSON, 1.4)
-    yield Target(f"{largest}, slim: CPU / {JSON}", largest, "CPU", INSTANCES, JSON, 0.4)
+    yield Target(f"{largest}, slim: time / {JSON}", largest, "time", INSTANCES, JSON, 0.4)
     tree, many = f"{KEYS:,} keys read", f"{KEYS:,} keys written"
-    yield Target(f"{tree}: CPU / {PY_CONSUL}", tree, "CPU", ONEX, PY_CONSUL, 0.6)
+    yield Target(f"{tree}: time / {PY_CONSUL}", tree, "time", ONEX, PY_CONSUL, 0.6)
     yield Target(f"{many}: time / {PY_CONSUL}", many, "time", ONEX, PY_CONSUL, 0.3)
     for number in (1, SOME):
         wake = f"wake-up of a watch, {number} open"
@@ -83,9 +83,9 @@ def figures() -> Iterator[Target]:
             yield Target(f"{wake}: {column} / {REFERENCE}", wake, column, ONEX, REFERENCE, 1.1)
     idle = f"{WATCHES:,} open watches"
     yield Target(f"{idle}: memory / {REFERENCE}", idle, "memory", ONEX, REFERENCE, 1.25)
-    yield Target("import: CPU / its dependencies", "import", "CPU", ONEX, DEPENDENCIES, 1.15)
+    yield Target("import: time / its dependencies", "import", "time", ONEX, DEPENDENCIES, 1.15)
     first = "first get of a process"
-    yield Target(f"{first}: CPU / {REFERENCE}", first, "CPU", ONEX, REFERENCE, 1.0)
+    yield Target(f"{first}: time / {REFERENCE}", first, "time", ONEX, REFERENCE, 1.0)
 
 
 def outcomes(results: Sequence[Result]) -> list[Outcome]:
