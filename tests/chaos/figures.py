@@ -54,7 +54,7 @@ FIGURES: Final = [
     Figure("R8 99th percentile from a cancellation to its end, ms of work", 100),
     Figure("R8 from a cancellation to its end wherever a call waits, ms", 100),
     Figure("R9 calls that failed beside 1000 cancelled watches", 0, sum),
-    Figure("R9 connections at the agent", 150),
+    Figure("R9 connections at the agent, half-closed ones too", 150),
     Figure("R10 s from a new leader to the last of the watches", 2),
     _at_least("R11 recorded exchanges taken as they were meant, %", 100),
     Figure("S1 pieces of the token anywhere", 0, sum),

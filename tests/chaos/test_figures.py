@@ -43,8 +43,8 @@ def test_a_figure_is_met_missed_or_not_measured() -> None:
         "R8 calls that were cancelled | >= 10000 | 7 | NOT MET",
         False,
     )
-    assert told["R9 connections at the agent"] == (
-        "R9 connections at the agent | <= 150 | not measured | NOT MET",
+    assert told["R9 connections at the agent, half-closed ones too"] == (
+        "R9 connections at the agent, half-closed ones too | <= 150 | not measured | NOT MET",
         False,
     )
 
