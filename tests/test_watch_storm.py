@@ -169,8 +169,9 @@ async def test_a_thousand_watches_started_and_cancelled_disturb_nobody(
     fresh_agent: Agent, record_property: Callable[[str, object], None]
 ) -> None:
     """
-    An agent does not notice that a query was cancelled: it keeps the connection (hashicorp/consul
-    8524) and what serves it (9647) until the query's wait is over, and refuses us beyond 200.
+    An agent does not notice that a query was cancelled: until the query's wait is over it keeps the
+    connection (hashicorp/consul#8524) and what serves it (hashicorp/consul#9647), and beyond 200
+    of them it refuses us.
     """
     key, before = f"k{uuid4().hex}", goroutines(fresh_agent)
 
