@@ -18,6 +18,8 @@ from typing import Final
 
 import pytest
 
+from tests.chaos.table import Line, table
+
 __all__ = ["FIGURES", "SOURCES", "Figure", "Seen", "lines"]
 
 Fold = Callable[[Sequence[float]], float]
@@ -98,13 +100,13 @@ class Seen:
                 self.figures.setdefault(name, []).append(float(str(value)))
 
 
-def lines(seen: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, bool]]:
-    """A line for each figure, and whether it is met. One that nobody measured is not."""
+def lines(seen: Mapping[str, Sequence[float]]) -> Iterator[Line]:
+    """A line for each figure. One that nobody measured is not met."""
     for figure in FIGURES:
         values = seen.get(figure.name, ())
         measured = f"{figure.fold(values):.4g}" if values else "not measured"
         met = bool(values) and figure.within(figure.fold(values), figure.goal)
-        yield f"{figure.name} | {figure.target} | {measured}{'' if met else ' | NOT MET'}", met
+        yield figure.name, figure.target, measured, met
 
 
 def main() -> int:
@@ -112,11 +114,9 @@ def main() -> int:
     root = Path(__file__).parent.parent.parent
     options = ["-q", "--no-header", "--rootdir", str(root), *sys.argv[1:]]
     ended = pytest.main([*options, *(str(root / source) for source in SOURCES)], plugins=[seen])
-    met = True
-    for line, well in lines(seen.figures):
-        print(line)
-        met = met and well
-    return 0 if met and ended == pytest.ExitCode.OK else 1
+    told = list(lines(seen.figures))
+    print(*table(told), sep="\n")
+    return 0 if all(line[-1] for line in told) and ended == pytest.ExitCode.OK else 1
 
 
 if __name__ == "__main__":
