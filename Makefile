@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
-.PHONY: help demo test httpx2 cov lint types examples endpoints what-happens fuzz chaos bench package \
+.PHONY: help demo test httpx2 cov lint types examples endpoints what-happens fuzz chaos flakes bench package \
 	consul clean all
 
 help:  ## this list
@@ -58,6 +58,9 @@ fuzz: .venv/.dev  ## a million damaged answers through the client; RUNS=..., SEE
 chaos: .venv/.dev consul  ## torment a real cluster, then every figure; MINUTES=1, SEED=...
 	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)); \
 		told=$$?; $(BIN)/python -m tests.chaos.figures && exit $$told
+
+flakes: .venv/.dev consul  ## the tests of faults fifty times, and how many failed; RUNS=...
+	@$(BIN)/python -m tests.chaos.flakes $(if $(RUNS),--runs $(RUNS)) -n $(WORKERS) tests/chaos
 
 bench: .venv/.dev consul  ## how fast, beside httpx, aiohttp and py-consul; four minutes
 	@$(PIP) install --group bench || true

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from pathlib import Path
 from typing import Final, TypeVar, overload
 
@@ -121,6 +122,11 @@ class TokenFile:
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
         if stamp == self._stamp:
             return
+        if not stat.S_ISREG(status.st_mode):
+            # Whoever opens a pipe waits for somebody to write to it.
+            raise ConfigurationError(
+                f"{self._setting} cannot be read: it is no file", setting=self._setting
+            )
         if status.st_size > _LONGEST:
             raise ConfigurationError(
                 f"{self._setting} names a file of {status.st_size} bytes; a token is shorter",

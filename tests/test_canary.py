@@ -84,7 +84,7 @@ LEAKS: dict[str, str] = {
 }
 
 
-def run(folder: Path, bodies: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, bodies: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
     """A run of pytest over tests of these bodies, with the lookout."""
     source = "import logging, sys, warnings\nfrom tests.support.canary import CANARY\n"
     source += "token = CANARY.get_secret_value\n"
@@ -93,7 +93,7 @@ def run(folder: Path, bodies: dict[str, str]) -> subprocess.CompletedProcess[str
     (folder / "test_it.py").write_text(source)
     options = ["-p", "tests.support.canary", "-c", os.devnull, "-p", "no:cacheprovider", "-rA"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--showlocals", *options, str(folder)],
+        [sys.executable, "-m", "pytest", "--showlocals", *options, *more, str(folder)],
         check=False,
         capture_output=True,
         text=True,
@@ -111,8 +111,39 @@ def test_a_test_that_lets_the_token_out_fails_and_no_other(tmp_path: Path) -> No
     assert f" {len(LEAKS) + 1} failed, 1 passed in " in ended.stdout
 
 
-def test_a_warning_that_holds_the_token_fails_the_run(tmp_path: Path) -> None:
-    ended = run(tmp_path, {"warning": "warnings.warn(token()[:20], stacklevel=1)"})
+@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["one", "two"])
+def test_a_run_says_in_how_much_the_token_was_looked_for(
+    tmp_path: Path, processes: list[str]
+) -> None:
+    log = "logging.getLogger('some').debug('sent')"
+    ended = run(
+        tmp_path,
+        {
+            "one": log,
+            "two": f"{log}\n{log}",
+            "three": "print(CANARY)\nassert 1 == 2",
+            "four": "warnings.warn('', stacklevel=1)",
+        },
+        *processes,
+    )
+
+    told = "log records: 3, outputs: 1, failures: 1, warnings: 1"
+    assert f"the canary token was looked for in {told}\n" in ended.stdout
+
+
+@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["one", "two"])
+def test_a_token_that_is_let_out_fails_a_run_in_any_process(
+    tmp_path: Path, processes: list[str]
+) -> None:
+    ended = run(tmp_path, {"log": LEAKS["log"], "none": "print(CANARY)"}, *processes)
+
+    assert "the canary token was seen in a record of the logger 'httpcore.some'" in ended.stdout
+    assert ended.returncode == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["one", "two"])
+def test_a_warning_that_holds_the_token_fails_the_run(tmp_path: Path, processes: list[str]) -> None:
+    ended = run(tmp_path, {"warning": "warnings.warn(token()[:20], stacklevel=1)"}, *processes)
 
     assert "the canary token was seen in a warning of " in ended.stdout
     assert ended.returncode == pytest.ExitCode.TESTS_FAILED

@@ -161,6 +161,14 @@ def test_a_file_that_cannot_be_read_is_refused_at_once(tmp_path: Path, name: str
     assert caught.value.setting == "token_file"
 
 
+def test_what_is_no_file_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(ConfigurationError, match="^token_file cannot be read: it is no file$"):
+        TokenFile(pipe)
+
+
 def test_a_repr_names_the_file_and_holds_no_token(path: Path) -> None:
     path.write_text(CANARY.get_secret_value())
 

@@ -253,6 +253,7 @@ async def test_a_watch_may_be_asked_again_after_an_error() -> None:
 
 
 async def test_a_refusal_is_raised_once_it_has_lasted_35_seconds() -> None:
+    """An agent goes on refusing a good token for 30 s after an outage (hashicorp/consul#11704)."""
     clock = Clock()
     asked: list[float] = []
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import anyio
 import pytest
 
-from consul_onex import ConsulClient, KVPair, Watch
+from consul_onex import ConsulClient, ConsulError, KVPair, Watch
 from consul_onex.transport import Limit
 from tests.support.agents import Agent
 
-MOST = 150  # connections of ours that an agent may ever have: it refuses all of us beyond 200
+MOST = 150  # connections of ours that an agent may ever have
+REFUSED = 200  # with so many it refuses every further one from this machine
 
 
 def sockets(pid: int, port: int) -> int:
@@ -57,11 +59,11 @@ async def follow(watch: Watch[KVPair | None], last: bytes, done: list[bytes]) ->
 
 
 async def blocking(c: ConsulClient, number: int) -> None:
-    """Come back when so many blocking queries are under way."""
+    """Come back when so many blocking queries wait, beside those that were cancelled."""
     while True:
         limit = c.statistics().limit
         assert limit is not None
-        if limit.blocking >= number:
+        if limit.blocking - limit.parked >= number:
             return
         await anyio.sleep(0.01)
 
@@ -130,38 +132,75 @@ async def test_more_topics_than_places_all_hear_of_it(agent: Agent) -> None:
     assert most <= MOST
 
 
+@dataclass
+class Traffic:
+    """Calls beside the watches, and what the agent has meanwhile."""
+
+    c: ConsulClient
+    agent: Agent
+    calls: int = 0
+    failed: int = 0
+    connections: int = 0
+
+    async def run(self, key: str) -> None:
+        """Write and read, until cancelled."""
+        while True:
+            self.calls += 1
+            try:
+                await self.c.kv.put(key, str(self.calls))
+                pair = await self.c.kv.get(key)
+                self.failed += pair is None or pair.text() != str(self.calls)
+            except ConsulError:
+                self.failed += 1
+            self.connections = max(self.connections, at_agent(self.agent))
+            await anyio.sleep(0.005)
+
+
+def at_agent(agent: Agent) -> int:
+    """The connections it has, also those that we have closed and it has not."""
+    return sockets(agent.pid, port_of(agent))
+
+
+def goroutines(agent: Agent) -> int:
+    return int(agent.request("GET", "/v1/agent/self").json()["Stats"]["runtime"]["goroutines"])
+
+
 async def test_a_thousand_watches_started_and_cancelled_disturb_nobody(
     fresh_agent: Agent, record_property: Callable[[str, object], None]
 ) -> None:
-    key, most = f"k{uuid4().hex}", 0
+    """
+    An agent does not notice that a query was cancelled: until the query's wait is over it keeps the
+    connection (hashicorp/consul#8524) and what serves it (hashicorp/consul#9647), and beyond 200
+    of them it refuses us.
+    """
+    key, before = f"k{uuid4().hex}", goroutines(fresh_agent)
 
-    async with ConsulClient(fresh_agent.url) as c:
+    async with ConsulClient(fresh_agent.url, wait=1) as c:
+        traffic = Traffic(c, fresh_agent)
+        for number in range(100):
+            await c.kv.put(f"{key}/{number}", b"begin")
         with anyio.fail_after(100):
-            for _ in range(10):
-                async with anyio.create_task_group() as tasks:
-                    for number in range(100):
-                        tasks.start_soon(follow, c.kv.watch(f"{key}/{number}"), b"end", [])
-                    for number in range(5):
-                        await c.kv.put(key, str(number))
-                        assert (await read(c, key)) == str(number)
-                    # Queries, not pauses, are what is cancelled; those of before keep their places.
-                    await blocking(c, Limit.blocking)
-                    most = max(most, sockets(fresh_agent.pid, port_of(fresh_agent)))
-                    tasks.cancel_scope.cancel()
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(traffic.run, key)
+                for _ in range(10):
+                    async with anyio.create_task_group() as tasks:
+                        for number in range(100):
+                            tasks.start_soon(follow, c.kv.watch(f"{key}/{number}"), b"end", [])
+                        await blocking(c, Limit.blocking)
+                        tasks.cancel_scope.cancel()
+                beside.cancel_scope.cancel()
         statistics = c.statistics()
 
-    # A call beside them that failed would have ended the test.
-    record_property("R9 calls that failed beside 1000 cancelled watches", 0)
-    record_property("R9 connections at the agent", most)
-    assert most <= MOST
     assert statistics.connections is not None
     assert statistics.connections.active == 0
-
-
-async def read(c: ConsulClient, key: str) -> str:
-    pair = await c.kv.get(key)
-    assert pair is not None
-    return pair.text()
+    record_property("R9 calls that failed beside 1000 cancelled watches", traffic.failed)
+    record_property("R9 connections at the agent, half-closed ones too", traffic.connections)
+    assert traffic.failed == 0
+    assert traffic.calls >= 100
+    # On a busy machine an agent is a little later than it should.
+    assert Limit.blocking / 2 < traffic.connections < REFUSED
+    fresh_agent.wait(lambda: at_agent(fresh_agent) == 0, "rid of our connections")
+    fresh_agent.wait(lambda: goroutines(fresh_agent) <= before + 10, "rid of what served them")
 
 
 @pytest.mark.parametrize("others", [0, 1])

@@ -43,7 +43,7 @@ class H11Connection:
 
     @property
     def idle(self) -> bool:
-        return self._http.is_idle()
+        return self._http.is_idle() and not _left_over(self._http)
 
     @property
     def expired(self) -> bool:
@@ -77,6 +77,13 @@ class H11Connection:
         if self._server_name is not None:
             extensions["sni_hostname"] = self._server_name
         return extensions
+
+
+def _left_over(http: httpcore.AsyncHTTPConnection) -> bool:
+    """Whether more has come than the answer: httpcore would take it for the next one."""
+    # Nothing public says so. Where there is no such connection, somebody put another in its place.
+    state = getattr(getattr(http, "_connection", None), "_h11_state", None)
+    return state is not None and state.trailing_data[0] != b""
 
 
 class _Outgoing:

@@ -73,7 +73,7 @@ class Fault:
     waits_for: str | None = None
     """The setting that ends an attempt, where the fault itself does not."""
     hangs_up: bool = False
-    """Whether the connection is closed after a good answer; a client sees that a moment later."""
+    """Whether a good answer ends its connection, which the other side sees a moment later."""
 
     def __str__(self) -> str:
         return self.name
@@ -155,6 +155,11 @@ def _chunked(seen: Seen) -> Answer:
 
 def _http_1_0(seen: Seen) -> Answer:
     return raw(b"HTTP/1.0 200 OK\r\n\r\n" + _body(seen))
+
+
+def _answered_twice(seen: Seen) -> Answer:
+    other = b'[{"Key": "k", "Value": "bm8="}]' if seen.method == "GET" else b"false"
+    return raw(good(seen).data + reply(body=other).data, then=Then.KEEP)
 
 
 def _continued(seen: Seen) -> Answer:
@@ -289,6 +294,7 @@ FAULTS: Final = [
         reply(307, headers={"Location": "http://127.0.0.1:1/v1/kv/k"}),
     ),
     # An answer of which no value can be made.
+    _damaged("an answer without a body: 204", reply(204)),
     _damaged("the body is not JSON", reply(body=b"<html>Sign in</html>")),
     _damaged("the JSON breaks off", reply(body=b'[{"Key": "k", "Val')),
     _damaged("the packed body is damaged", reply(body=b"no", headers={"Content-Encoding": "gzip"})),
@@ -305,6 +311,13 @@ FAULTS: Final = [
     Fault("the body comes in chunks", Kind.HARMLESS, None, _chunked),
     Fault("the answer is HTTP/1.0", Kind.HARMLESS, None, _http_1_0),
     Fault("100 Continue before the answer", Kind.HARMLESS, None, _continued),
+    Fault(
+        "a second answer follows, to nothing that was asked",
+        Kind.HARMLESS,
+        None,
+        _answered_twice,
+        hangs_up=True,
+    ),
     Fault(
         "the connection is closed after each answer, although it was promised to stay",
         Kind.HARMLESS,

@@ -18,6 +18,8 @@ from typing import Final
 
 import pytest
 
+from tests.chaos.table import Line, table
+
 __all__ = ["FIGURES", "SOURCES", "Figure", "Seen", "lines"]
 
 Fold = Callable[[Sequence[float]], float]
@@ -51,12 +53,14 @@ FIGURES: Final = [
     _at_least("R8 calls that were cancelled", 10_000),
     Figure("R8 places, tasks and sockets leaked", 0, sum),
     Figure("R8 calls afterwards that failed", 0, sum),
-    Figure("R8 99th percentile from the cancellation to the end, ms", 100),
+    Figure("R8 99th percentile from a cancellation to its end, ms of work", 100),
+    Figure("R8 from a cancellation to its end wherever a call waits, ms", 100),
     Figure("R9 calls that failed beside 1000 cancelled watches", 0, sum),
-    Figure("R9 connections at the agent", 150),
+    Figure("R9 connections at the agent, half-closed ones too", 150),
     Figure("R10 s from a new leader to the last of the watches", 2),
     _at_least("R11 recorded exchanges taken as they were meant, %", 100),
-    Figure("S1 pieces of the token anywhere", 0, sum),
+    _at_least("S1 texts in which the token could be", 10_000, sum),
+    Figure("S1 texts in which a piece of it was", 0, sum),
     Figure("S2 requests to a second origin", 0, sum),
     _at_least("S3 hostile names under each method", 500),
     Figure("S3 requests that left their path", 0, sum),
@@ -96,13 +100,13 @@ class Seen:
                 self.figures.setdefault(name, []).append(float(str(value)))
 
 
-def lines(seen: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, bool]]:
-    """A line for each figure, and whether it is met. One that nobody measured is not."""
+def lines(seen: Mapping[str, Sequence[float]]) -> Iterator[Line]:
+    """A line for each figure. One that nobody measured is not met."""
     for figure in FIGURES:
         values = seen.get(figure.name, ())
         measured = f"{figure.fold(values):.4g}" if values else "not measured"
         met = bool(values) and figure.within(figure.fold(values), figure.goal)
-        yield f"{figure.name} | {figure.target} | {measured}{'' if met else ' | NOT MET'}", met
+        yield figure.name, figure.target, measured, met
 
 
 def main() -> int:
@@ -110,11 +114,9 @@ def main() -> int:
     root = Path(__file__).parent.parent.parent
     options = ["-q", "--no-header", "--rootdir", str(root), *sys.argv[1:]]
     ended = pytest.main([*options, *(str(root / source) for source in SOURCES)], plugins=[seen])
-    met = True
-    for line, well in lines(seen.figures):
-        print(line)
-        met = met and well
-    return 0 if met and ended == pytest.ExitCode.OK else 1
+    told = list(lines(seen.figures))
+    print(*table(told), sep="\n")
+    return 0 if all(line[-1] for line in told) and ended == pytest.ExitCode.OK else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.figures import FIGURES, SOURCES, Seen, lines
+from tests.chaos.table import table
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -29,24 +30,25 @@ def test_a_figure_is_met_missed_or_not_measured() -> None:
         "R8 calls that were cancelled": [7.0, 10_000.0],
     }
 
-    told = {line.partition(" | ")[0]: (line, met) for line, met in lines(seen)}
+    told = {line[0]: line[1:] for line in lines(seen)}
 
-    assert told["S2 requests to a second origin"] == (
-        "S2 requests to a second origin | 0 | 1 | NOT MET",
-        False,
+    assert told["S2 requests to a second origin"] == ("0", "1", False)
+    assert told["S5 growth by a hostile answer, MiB"] == ("<= 32", "32", True)
+    assert told["R8 calls that were cancelled"] == (">= 10000", "7", False)
+    assert told["R9 connections at the agent, half-closed ones too"] == (
+        *("<= 150", "not measured", False),
     )
-    assert told["S5 growth by a hostile answer, MiB"] == (
-        "S5 growth by a hostile answer, MiB | <= 32 | 32",
-        True,
-    )
-    assert told["R8 calls that were cancelled"] == (
-        "R8 calls that were cancelled | >= 10000 | 7 | NOT MET",
-        False,
-    )
-    assert told["R9 connections at the agent"] == (
-        "R9 connections at the agent | <= 150 | not measured | NOT MET",
-        False,
-    )
+
+
+def test_figures_are_in_columns_and_counted() -> None:
+    told = [("long, long", "0", "0", True), ("short", "<= 100", "1e+04", False)]
+
+    assert list(table(told)) == [
+        "figure      target  measured",
+        "long, long       0         0",
+        "short       <= 100     1e+04  NOT MET",
+        "1 of 2 are met",
+    ]
 
 
 def test_what_a_test_records_is_seen_whether_it_passes_or_not(pytester: pytest.Pytester) -> None:

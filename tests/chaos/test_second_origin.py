@@ -54,6 +54,7 @@ def assert_only_ours(server: FaultServer) -> None:
 async def test_an_answer_that_points_elsewhere_is_not_followed(
     status: int, method: str, record_property: Record
 ) -> None:
+    """A client that follows takes its secret along in a header (openai/openai-python#3516)."""
     async with fault_server([reply(body=b"[]")]) as other:
         host = f"{HOST}:{other.port}"
         headers = {k: text.format(url=other.url, host=host) for k, text in HEADERS.items()}

@@ -136,6 +136,7 @@ async def test_neighbours_of_an_existing_key_are_no_events(
 async def test_busy_neighbours_of_a_missing_key_cost_little(
     c: ConsulClient, observed: ConsulClient, recorder: Recorder, prefix: str
 ) -> None:
+    """What is not there has the index of all that is (hashicorp/consul#3890)."""
     seen: list[KVPair | None] = []
     before: list[bytes | None] = []
     woken, seconds = 0, 0.0

@@ -8,18 +8,19 @@ import pytest
 
 from tests.recipes.contenders import IN_TIME, History, Stay, contend
 
-# Another one each time, named by the failure.
-SEED = random.SystemRandom().randrange(10_000)
-
 
 @pytest.mark.timeout(400)
 def test_never_two_hold_it_and_somebody_does_again_in_time_after_every_fault() -> None:
-    history = contend(SEED, 45)
+    seed = random.SystemRandom().randrange(10_000)
+    # Shown where the test fails: with it, the same is done again.
+    print(f"seed {seed}: python -m tests.recipes.contenders --minutes 0.75 --seed {seed}")
 
-    assert len(history.stays) > 3, SEED
-    assert history.overlaps() == [], SEED
-    assert history.trespasses() == [], SEED
-    assert [took for _, took in history.recoveries() if took > IN_TIME] == [], SEED
+    history = contend(seed, 45)
+
+    assert len(history.stays) > 3
+    assert history.overlaps() == []
+    assert history.trespasses() == []
+    assert [took for _, took in history.recoveries() if took > IN_TIME] == []
 
 
 def test_the_checker_sees_two_at_once_but_not_whose_session_is_over() -> None:

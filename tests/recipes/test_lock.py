@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -353,6 +354,40 @@ async def test_what_consul_refuses_as_fenced_is_a_loss(
     assert "data" not in bench.keys
 
 
+async def test_what_a_former_holder_remembers_is_not_written_over_the_next_ones(
+    c: ConsulClient, other: ConsulClient, key: str, terms: ByClock
+) -> None:
+    """Two nodes of Vault were active, each with a memory of its own (hashicorp/vault#23013)."""
+    data, acknowledged = f"{key}-data", dict[str, int]()
+
+    async def remembered() -> dict[str, int]:
+        pair = await c.using(consistency="consistent").kv.get(data)
+        return pair.parse(dict[str, int]) if pair is not None else {}
+
+    async def patch(held: Held, memory: dict[str, int], name: str) -> None:
+        memory[name] = 1
+        await held.txn().kv.set(data, json.dumps(memory)).commit()
+        acknowledged[name] = 1
+
+    with pytest.raises(LockLostError):
+        async with Lock(c, key, **terms) as held:
+            memory = await remembered()
+            # It goes on as long as it can, and does not look whether it still may.
+            with anyio.CancelScope(shield=True):
+                await patch(held, memory, "a")
+                await other.kv.release(key, held.session)
+                async with Lock(other, key, **terms) as others:
+                    await patch(others, await remembered(), "b")
+                    with pytest.raises(FencedError):
+                        await patch(held, memory, "c")
+                with pytest.raises(LockLostError):
+                    await patch(held, memory, "d")
+    async with Lock(c, key, **terms) as held:
+        await patch(held, await remembered(), "e")
+
+    assert await remembered() == acknowledged == {"a": 1, "b": 1, "e": 1}
+
+
 async def test_a_lock_that_was_given_back_writes_nothing_and_sends_nothing(
     b: ConsulClient, bench: Bench, timed: Timed
 ) -> None:
@@ -409,6 +444,7 @@ async def test_the_block_is_cancelled_at_once_when_an_operator_ends_it(
 async def test_errors_of_consul_are_no_loss(
     b: ConsulClient, bench: Bench, clock: Clock, timed: Timed
 ) -> None:
+    """Nor is a token refused that is good (hashicorp/consul#23732)."""
     async with Lock(b, "lock", ttl=15, **timed) as held:
         with bench.failing("/v1", httpx.Response(403, text="Permission denied")):
             bench.change()
@@ -423,6 +459,29 @@ async def test_errors_of_consul_are_no_loss(
     assert states == [SessionState.JEOPARDY, SessionState.HELD]
     assert lefts == pytest.approx([0.5, 12.75])
     assert "Session" not in bench.keys["lock"]
+
+
+@pytest.mark.parametrize("reached", [True, False])
+async def test_a_lock_that_is_lost_keeps_no_session_alive(
+    b: ConsulClient, bench: Bench, clock: Clock, timed: Timed, reached: bool
+) -> None:
+    """One that is still renewed keeps everybody out for ever (hashicorp/consul#2371)."""
+    with pytest.raises(LockLostError):
+        async with Lock(b, "lock", ttl=15, **timed) as held:
+            if reached:
+                bench.keys["lock"]["Session"] = "somebody else's"
+                bench.change("lock")
+            else:
+                bench.fault = lambda method, path: httpx.ConnectError("")
+                await clock.advance(15)
+            await anyio.sleep_forever()
+    bench.fault = lambda method, path: None
+    sent = len(bench.requests)
+
+    await clock.advance(60)
+
+    assert len(bench.requests) == sent
+    assert list(bench.sessions) == ([] if reached else [held.session])
 
 
 async def test_what_another_follower_saw_before_is_no_loss(

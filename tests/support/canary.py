@@ -4,7 +4,8 @@ One token for the whole test run, and a lookout for it.
 A test that needs a token takes `CANARY`. It may arrive in the X-Consul-Token header that reaches a
 `Bottom`, and nowhere else. As a plugin this file reads along, for every test of the run: all log
 records of all loggers from DEBUG on, warnings, what is printed, and the long texts of failures. A
-test that lets the token out fails, also when it has passed in all else.
+test that lets the token out fails, also when it has passed in all else. The summary of the run says
+how much was read, in all of its processes: a lookout that sees nothing finds nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import logging
 import os
 import secrets
 import string
+from collections import Counter
 from collections.abc import Generator
-from typing import Final
+from typing import Any, Final
 from warnings import WarningMessage
 
 import httpx
@@ -108,9 +110,12 @@ class _Lookout(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.setFormatter(logging.Formatter("%(message)s"))
+        self.read: Counter[str] = Counter()
+        """How many texts of each kind."""
         self._seen: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.read["log records"] += 1
         # The fields count as well: a handler of somebody's may write them all.
         if leaks(f"{self.format(record)} {vars(record)!r}"):
             self.saw(f"a record of the logger {record.name!r}")
@@ -126,6 +131,8 @@ class _Lookout(logging.Handler):
 
 _LOOKOUT: Final = _Lookout()
 
+_KINDS: Final = ("log records", "outputs", "failures", "warnings")
+
 _WARNED: Final[list[str]] = []
 
 
@@ -133,10 +140,14 @@ def _read_along(report: pytest.TestReport) -> None:
     """Make a report a failure where the token was seen in it, or in anything since the last."""
     for title, text in report.sections:
         # Each report of a test repeats what those before it had.
-        if title.endswith(f" {report.when}") and leaks(text):
-            _LOOKOUT.saw(title)
-    if report.longrepr is not None and leaks(report.longreprtext):
-        _LOOKOUT.saw("the long text of the failure")
+        if title.endswith(f" {report.when}"):
+            _LOOKOUT.read["outputs"] += 1
+            if leaks(text):
+                _LOOKOUT.saw(title)
+    if report.longrepr is not None:
+        _LOOKOUT.read["failures"] += 1
+        if leaks(report.longreprtext):
+            _LOOKOUT.saw("the long text of the failure")
     seen = _LOOKOUT.report()
     if seen and report.outcome == "failed":
         report.sections.append(("canary", seen))
@@ -164,6 +175,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_warning_recorded(warning_message: WarningMessage, nodeid: str) -> None:
+    _LOOKOUT.read["warnings"] += 1
     # They are recorded after the last report of their test, so they fail the run as a whole.
     if leaks(str(warning_message.message)):
         _WARNED.append(nodeid)
@@ -173,8 +185,18 @@ def pytest_warning_recorded(warning_message: WarningMessage, nodeid: str) -> Non
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _WARNED:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    # Where this is a worker of a distributed run. Of warnings its head hears by itself.
+    told = getattr(session.config, "workeroutput", {})
+    told["canary"] = {kind: n for kind, n in _LOOKOUT.read.items() if kind != "warnings"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _LOOKOUT.read.update(getattr(node, "workeroutput", {}).get("canary", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    read = ", ".join(f"{kind}: {_LOOKOUT.read[kind]}" for kind in _KINDS)
+    terminalreporter.write_line(f"the canary token was looked for in {read}")
     for nodeid in _WARNED:
         terminalreporter.write_line(f"the canary token was seen in a warning of {nodeid}", red=True)

@@ -161,11 +161,12 @@ async def test_what_bends_the_rules_is_no_answer(answer: Answer) -> None:
     "more", [b"x", OK + b"Content-Length: 0\r\n\r\n", OK + b"Content-Length: 2\r\n\r\nno"]
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_what_follows_an_answer_is_nobodys(more: bytes, method: str) -> None:
+@pytest.mark.parametrize("http", ["fast", "h11"])
+async def test_what_follows_an_answer_is_nobodys(more: bytes, method: str, http: HTTP) -> None:
     body = b"ab" if method == "GET" else b""
     answer = kept(OK + b"Content-Length: 2\r\nX-A: b\r\n\r\n" + body + more)
 
-    status, content, headers, idle = await read(answer, "fast", method)  # type: ignore[misc]
+    status, content, headers, idle = await read(answer, http, method)  # type: ignore[misc]
 
     assert (status, content, len(headers)) == (200, body, 2)
     assert idle == 0
