@@ -14,7 +14,17 @@ import anyio.to_thread
 
 from tests.support.agents import Agent, Cluster, Guarded
 
-__all__ = ["AUTHORITY", "CLUSTER", "REMOTE", "Nemeses", "Torment", "healed", "rejoined", "torment"]
+__all__ = [
+    "AUTHORITY",
+    "CLUSTER",
+    "HANGS",
+    "REMOTE",
+    "Nemeses",
+    "Torment",
+    "healed",
+    "rejoined",
+    "torment",
+]
 
 Undo: TypeAlias = Callable[[], None]
 
@@ -85,10 +95,12 @@ CLUSTER: Final[dict[str, Callable[[Cluster, Random], Undo]]] = {
     "the client agent leaves": lambda cluster, _: _left(cluster.clients[0]),
 }
 
+HANGS: Final = "the remote datacenter hangs"
+
 # The own datacenter, dc1, must not notice.
 REMOTE: Final[dict[str, Callable[[Guarded], Undo]]] = {
     "the remote datacenter is killed": lambda guarded: _killed(guarded.dc2),
-    "the remote datacenter hangs": lambda guarded: _paused(guarded.dc2),
+    HANGS: lambda guarded: _paused(guarded.dc2),
     "the remote datacenter is terminated": lambda guarded: _terminated(guarded.dc2),
     "the remote datacenter leaves": lambda guarded: _left(guarded.dc2),
 }

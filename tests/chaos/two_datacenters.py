@@ -9,7 +9,6 @@ knows the tokens, valid ones are refused: that must be no wrong answer, and end 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -21,9 +20,9 @@ from typing import Final
 import anyio
 
 from consul_onex import (
-    CircuitOpenError,
     ConsulClient,
     ConsulError,
+    ConsulTimeoutError,
     Cursor,
     PermissionDeniedError,
 )
@@ -41,7 +40,7 @@ from tests.chaos.load import (
     lines,
     told,
 )
-from tests.chaos.nemesis import AUTHORITY, REMOTE, Torment, rejoined, torment
+from tests.chaos.nemesis import AUTHORITY, HANGS, REMOTE, Torment, rejoined, torment
 from tests.support.agents import Guarded
 from tests.test_cancellation import sockets_to
 
@@ -57,8 +56,8 @@ EVERY: Final = 0.05
 """Seconds between two calls of those who only look."""
 
 RESET_AFTER: Final = 1.0
-ATTEMPT: Final = 1.0
-"""Seconds of an attempt, where it is known that some will hang."""
+PATIENT, IMPATIENT = 1.0, 0.1
+"""Seconds of an attempt of those who know that some will hang, and for a short time only."""
 
 ALLOWED: Final = Breaker().failures
 
@@ -90,7 +89,7 @@ class Seen:
     closed: int = 0
     """How often the circuit of the remote datacenter did so."""
     most_in_a_row: int = 0
-    """Failures in a row, each of one attempt, before it opened."""
+    """Attempts in a row that nothing came of before it opened."""
     reached: float = math.inf
     """Seconds from when all was well until it was closed and the remote one answered."""
     watch_errors: int = 0
@@ -140,14 +139,17 @@ class Seen:
             self.incomplete += [pair.key for pair in pairs] != STEADY
 
     async def look_far(self, c: ConsulClient) -> None:
-        """Read of the remote datacenter, one call after the other, until its circuit is open."""
-        for failures in itertools.count():
+        """Read of the remote datacenter, one call after the other while it says nothing."""
+        silent = 0
+        while True:
             try:
                 await c.kv.get(WHERE)
-            except (CircuitOpenError, PermissionDeniedError):
-                return
+            except ConsulTimeoutError:
+                silent += 1
+                self.most_in_a_row = max(self.most_in_a_row, silent)
             except ConsulError:
-                self.most_in_a_row = max(self.most_in_a_row, failures + 1)
+                # Not sent; or an error that was there at once, and costs nobody anything.
+                return
             else:
                 return
 
@@ -184,8 +186,8 @@ async def run(guarded: Guarded, seed: int, seconds: float) -> Seen:
 
     near, far = loaded(seen.near, client, dc1, client), loaded(seen.far, client, dc2)
     look_near, look_whole = make(client, layers=_usual()), make(client, layers=_usual())
-    look_anywhere = make(client, layers=_usual(), attempt_timeout=ATTEMPT)
-    look_far = make(client, layers=_directly(seen), attempt_timeout=ATTEMPT, datacenter="dc2")
+    look_anywhere = make(client, layers=_usual(), attempt_timeout=PATIENT)
+    look_far = make(client, layers=_directly(seen), attempt_timeout=IMPATIENT, datacenter="dc2")
     clients = [*near, *far, look_near, look_whole, look_anywhere, look_far]
 
     token = guarded.token
@@ -273,11 +275,13 @@ def report(seen: Seen, room: float = 0.0) -> Iterator[Line]:
     slow = _ninety_ninth(seen.local)
     yield "R5 their 99th percentile, s", "<= 0.1", f"{slow:.3f}", slow <= 0.1 + room
     stranded = sum(seen.stranded.values())
-    yield "R5 reads that were answered elsewhere", "some", str(seen.elsewhere), seen.elsewhere > 0
+    fled = seen.elsewhere > 0 or not set(seen.story.done) & set(REMOTE)
+    yield "R5 reads that were answered elsewhere", "some", str(seen.elsewhere), fled
     yield "R5 reads that were not, and could", "0", _counted(seen.stranded), stranded == 0
     yield "R5 reads that did not say from where", "0", str(seen.astray), seen.astray == 0
     opened, most = seen.opened, seen.most_in_a_row
-    yield "R5 times the circuit opened", "some", str(opened), opened > 0
+    hung = seen.story.done.count(HANGS)
+    yield "R5 times the circuit opened", f">= {hung}", str(opened), opened >= hung
     yield "R5 attempts before it did", f"<= {ALLOWED}", str(most), most <= ALLOWED
     yield "R5 times it closed again", str(opened), str(seen.closed), seen.closed == opened
     within = RESET_AFTER + 2

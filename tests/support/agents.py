@@ -554,7 +554,8 @@ def guarded_datacenters(*, binary: Path | None = None, extra: Config | None = No
             agent.token = management
         return built
 
-    guarded = Guarded(*_started(build), management)
+    dc1, client, dc2 = _started(build)
+    guarded = Guarded(dc1, client, dc2, management)
     try:
         for agent in guarded.agents:
             agent.token = token
