@@ -91,10 +91,9 @@ class Watched:
         )
         self._watch = follow(self._c)
 
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return self.audit.sent / max(1.0, anyio.current_time() - self.begun)
+    def rate(self, beyond: int = 0) -> float:
+        """Requests a second, beyond the first so many."""
+        return max(0, self.audit.sent - beyond) / max(1.0, anyio.current_time() - self.begun)
 
     @property
     def in_vain(self) -> float:
