@@ -82,6 +82,11 @@ _NOT_THERE: Final = 1.0
 # The shortest wait that is asked for where a follower's time is nearly over.
 _SHORTEST_WAIT: Final = 0.05
 
+# What changes without end is asked for so often a second, once it has used up so many changes. A
+# burst, also one of some minutes, is worth more than the requests that it costs.
+_CHANGES: Final = 8.0
+_CHANGES_AT_ONCE: Final = 500.0
+
 _NOTHING: Final = object()
 
 
@@ -137,7 +142,8 @@ class Topic(Generic[T]):
         self._due = 0.0
         self._cut: float | None = None
         self._refused: float | None = None
-        self._pace = _Pace()
+        self._often = _Pace(burst=_CHANGES_AT_ONCE, rate=_CHANGES)
+        self._seldom = _Pace(burst=2, rate=1)
         self._news: _News | None = None
 
     @property
@@ -269,9 +275,12 @@ class Topic(Generic[T]):
             self.version += 1
         if every is not None:
             self._due = now + every
-        elif not news and took < allowed:
-            # Woken without news: a neighbour changed, or the server ended the wait early.
-            self._due = now + self._pace.pause(now)
+        elif took < allowed:
+            pause = self._often.pause(now)
+            if not news:
+                # Woken for nothing: a neighbour changed, or the server ended the wait early.
+                pause = max(pause, self._seldom.pause(now))
+            self._due = now + pause
         self._tell()
 
     def _endure(self, error: ConsulError) -> None:
@@ -358,12 +367,14 @@ class Hub:
 
 class _Pace:
     """
-    How often a watch may be woken for nothing: twice at once, then once a second.
+    How often a watch may be woken: so many times at once, then so many times a second.
 
-    Consul documents a token bucket for this: a fixed pause would delay the real news as well.
+    Consul documents a token bucket for this: a fixed pause would delay the real news as well. What
+    changes in a pause is not lost. Whoever asks from an index on hears at once that it is past, and
+    gets the value of that moment.
     """
 
-    def __init__(self, burst: float = 2.0, rate: float = 1.0) -> None:
+    def __init__(self, *, burst: float, rate: float) -> None:
         self._burst = burst
         self._rate = rate
         self._tokens = burst

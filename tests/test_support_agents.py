@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import agents, consul_binary
-from tests.support.agents import Agent, Cluster, Datacenters
+from tests.support.agents import Agent, Cluster, Datacenters, Guarded
 
 
 def is_there(pid: int) -> bool:
@@ -32,11 +32,12 @@ def is_there(pid: int) -> bool:
         agents.tls_agent,
         agents.cluster,
         agents.two_datacenters,
+        agents.guarded_datacenters,
     ],
 )
 @pytest.mark.usefixtures("consul_binary")
 def test_what_is_started_answers_and_is_gone_afterwards(
-    start: Callable[[], Agent | Cluster | Datacenters],
+    start: Callable[[], Agent | Cluster | Datacenters | Guarded],
 ) -> None:
     with start() as topology:
         started = [topology] if isinstance(topology, Agent) else topology.agents
@@ -165,6 +166,16 @@ def test_the_dev_agent_listens_on_a_unix_socket(agent: Agent) -> None:
         connection.sendall(b"GET /v1/status/leader HTTP/1.0\r\n\r\n")
 
         assert connection.recv(100).startswith(b"HTTP/1.0 200")
+
+
+def test_a_token_is_taken_away_and_given_back(guarded: Guarded) -> None:
+    guarded.revoke()
+    refused = guarded.dc1.request("GET", "/v1/kv/x")
+    guarded.grant()
+    allowed = guarded.dc1.request("GET", "/v1/kv/x")
+
+    assert (refused.status, refused.body) == (403, b"ACL not found")
+    assert allowed.status == 404
 
 
 def test_acl_denies_without_the_token(acl_agent: Agent) -> None:

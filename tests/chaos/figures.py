@@ -49,6 +49,7 @@ FIGURES: Final = [
     Figure("R3 slowest read, s beyond the election", 0.5),
     Figure("R4 hung leader or agent: s beyond the attempt time-out", 0.5),
     Figure("R5 attempts before the circuit of a hung datacenter opens, where 3 are allowed", 3),
+    Figure("R5 attempts before the circuit of a hung datacenter opens, by default", 5),
     Figure("R5 99th percentile of local calls meanwhile, of what it was before", 1.1),
     _at_least("R8 calls that were cancelled", 10_000),
     Figure("R8 places, tasks and sockets leaked", 0, sum),

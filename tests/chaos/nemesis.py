@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.to_thread
 
-from tests.support.agents import Agent, Cluster
+from tests.support.agents import Agent, Cluster, Guarded
 
-__all__ = ["NEMESES", "torment"]
+__all__ = [
+    "AUTHORITY",
+    "CLUSTER",
+    "HANGS",
+    "REMOTE",
+    "Nemeses",
+    "Torment",
+    "healed",
+    "rejoined",
+    "torment",
+]
 
-# Each says what it did, and how to undo it.
-Undo = Callable[[], None]
+Undo: TypeAlias = Callable[[], None]
+
+# Each does it to such a topology, and says how to undo it.
+Nemeses: TypeAlias = Mapping[str, Callable[[], Undo]]
 
 
 def _killed(*agents: Agent) -> Undo:
@@ -55,7 +68,20 @@ def _left(agent: Agent) -> Undo:
     return agent.launch
 
 
-NEMESES: Final[dict[str, Callable[[Cluster, Random], Undo]]] = {
+def _forgotten(authority: Agent, other: Agent) -> Undo:
+    """Who knows the tokens is gone, and the other one has forgotten what it was told of them."""
+    authority.kill()
+    other.kill()
+    other.launch()
+    return authority.launch
+
+
+def _revoked(guarded: Guarded) -> Undo:
+    guarded.revoke()
+    return guarded.grant
+
+
+CLUSTER: Final[dict[str, Callable[[Cluster, Random], Undo]]] = {
     "the leader is killed": lambda cluster, _: _killed(cluster.leader()),
     "the leader hangs": lambda cluster, _: _paused(cluster.leader()),
     "the leader is terminated": lambda cluster, _: _terminated(cluster.leader()),
@@ -69,31 +95,78 @@ NEMESES: Final[dict[str, Callable[[Cluster, Random], Undo]]] = {
     "the client agent leaves": lambda cluster, _: _left(cluster.clients[0]),
 }
 
+HANGS: Final = "the remote datacenter hangs"
 
-def _order(chance: Random) -> Iterator[str]:
+# The own datacenter, dc1, must not notice.
+REMOTE: Final[dict[str, Callable[[Guarded], Undo]]] = {
+    "the remote datacenter is killed": lambda guarded: _killed(guarded.dc2),
+    HANGS: lambda guarded: _paused(guarded.dc2),
+    "the remote datacenter is terminated": lambda guarded: _terminated(guarded.dc2),
+    "the remote datacenter leaves": lambda guarded: _left(guarded.dc2),
+}
+
+# dc1 knows the tokens; its client agent and dc2 ask it, and remember for a while.
+AUTHORITY: Final[dict[str, Callable[[Guarded], Undo]]] = {
+    "who knows the tokens is killed": lambda guarded: _killed(guarded.dc1),
+    "who knows the tokens hangs": lambda guarded: _paused(guarded.dc1),
+    "... is killed, and the client agent has forgotten them": lambda guarded: _forgotten(
+        guarded.dc1, guarded.client
+    ),
+    "... is killed, and the remote datacenter has forgotten them": lambda guarded: _forgotten(
+        guarded.dc1, guarded.dc2
+    ),
+    "the token is deleted, and made again": _revoked,
+}
+
+
+@dataclass
+class Torment:
+    """What is being done, and what was."""
+
+    now: str | None = None
+    """The fault of the moment; None where all is well, and None is under way."""
+    done: list[str] = field(default_factory=list)
+
+
+def _order(nemeses: Nemeses, chance: Random) -> Iterator[str]:
     """All of them in some order, again and again."""
     while True:
-        names = list(NEMESES)
+        names = list(nemeses)
         chance.shuffle(names)
         yield from names
 
 
-async def torment(cluster: Cluster, chance: Random, seconds: float) -> list[str]:
-    """Do so for so long, leave the cluster well, and say what was done."""
-    until, done = anyio.current_time() + seconds, list[str]()
-    for name in _order(chance):
+async def torment(
+    nemeses: Nemeses,
+    wait_well: Callable[[], None],
+    chance: Random,
+    seconds: float,
+    story: Torment,
+) -> None:
+    """Do so for so long, and leave all well."""
+    until = anyio.current_time() + seconds
+    for name in _order(nemeses, chance):
         if anyio.current_time() > until:
-            return done
-        undo = await anyio.to_thread.run_sync(NEMESES[name], cluster, chance)
-        done.append(name)
+            return
+        story.now = name
+        undo = await anyio.to_thread.run_sync(nemeses[name])
+        story.done.append(name)
         await anyio.sleep(chance.uniform(1, 4))
         await anyio.to_thread.run_sync(undo)
-        await anyio.to_thread.run_sync(_wait_well, cluster)
+        await anyio.to_thread.run_sync(wait_well)
+        story.now = None
         await anyio.sleep(chance.uniform(0, 1))
-    raise AssertionError("unreachable: there is always another")
 
 
-def _wait_well(cluster: Cluster) -> None:
+def healed(cluster: Cluster) -> None:
+    """Wait until every agent of it can write."""
     cluster.wait_leader()
     for agent in cluster.agents:
         agent.wait_writable()
+
+
+def rejoined(guarded: Guarded) -> None:
+    """Wait until every agent can write in both datacenters, with the token of the clients."""
+    for agent in guarded.agents:
+        for datacenter in ("dc1", "dc2"):
+            agent.wait_writable(datacenter)

@@ -367,6 +367,62 @@ class Datacenters:
         self.stop()
 
 
+@dataclass(eq=False)
+class Guarded:
+    """Two datacenters with ACLs: dc1, which knows the tokens, a client agent of it, and dc2.
+
+    Who is not dc1's server asks it what a token may do, and remembers for five seconds; that it
+    could not ask is remembered as a refusal. The agents' `token` may do everything; it can be taken
+    from them, and given back.
+    """
+
+    dc1: Agent
+    client: Agent
+    dc2: Agent
+    _management: str = field(repr=False)
+
+    @property
+    def agents(self) -> list[Agent]:
+        return [self.dc1, self.client, self.dc2]
+
+    @property
+    def token(self) -> str:
+        return str(self.dc1.token)
+
+    def grant(self) -> None:
+        """Make the token, or make it again."""
+        token: Config = {
+            "AccessorID": self._accessor,
+            "SecretID": self.token,
+            "Policies": [{"Name": "global-management"}],
+            "Local": False,
+        }
+        self._manage("PUT", "/v1/acl/token", token)
+
+    def revoke(self) -> None:
+        """Delete it."""
+        self._manage("DELETE", f"/v1/acl/token/{self._accessor}")
+
+    def stop(self) -> None:
+        for agent in self.agents:
+            agent.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _accessor(self) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.token))
+
+    def _manage(self, method: str, path: str, body: Json = None) -> None:
+        answer = self.dc1.request(method, path, body, {"X-Consul-Token": self._management})
+        if answer.status != 200:
+            raise AgentError(f"{method} {path}: {answer.status} {answer.body!r}")
+
+
 # -- Topologies -----------------------------------------------------------------------------------
 
 
@@ -466,6 +522,51 @@ def two_datacenters(*, binary: Path | None = None, extra: Config | None = None) 
         datacenters.stop()
         raise
     return datacenters
+
+
+def guarded_datacenters(*, binary: Path | None = None, extra: Config | None = None) -> Guarded:
+    """dc1 and dc2 with ACLs, and a client agent in dc1; each can write in both."""
+    management, token = str(uuid.uuid4()), str(uuid.uuid4())
+    acl: Config = {
+        "primary_datacenter": "dc1",
+        "acl": {
+            "enabled": True,
+            "default_policy": "deny",
+            "down_policy": "extend-cache",
+            "token_ttl": "5s",
+            "policy_ttl": "5s",
+            "tokens": {"master": management, "agent": management},
+        },
+    }
+
+    def build() -> list[Agent]:
+        first, second, third = free_ports(3)
+        path = _binary(binary)
+        wan = [f"{HOST}:{own.serf_wan}" for own in (first, third)]
+        server = merged(merged(acl, {"retry_join_wan": wan}), extra)
+        client = merged(merged(acl, {"retry_join": [f"{HOST}:{first.serf_lan}"]}), extra)
+        built = [
+            _server("dc1", path, ports=first, extra=server),
+            _agent("client", path, second, client),
+            _server("dc2", path, ports=third, extra=merged({"datacenter": "dc2"}, server)),
+        ]
+        for agent in built:
+            agent.token = management
+        return built
+
+    dc1, client, dc2 = _started(build)
+    guarded = Guarded(dc1, client, dc2, management)
+    try:
+        for agent in guarded.agents:
+            agent.token = token
+        guarded.grant()
+        for agent in guarded.agents:
+            for datacenter in ("dc1", "dc2"):
+                agent.wait_writable(datacenter)
+    except BaseException:
+        guarded.stop()
+        raise
+    return guarded
 
 
 # -- Parts ----------------------------------------------------------------------------------------

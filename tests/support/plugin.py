@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import agents
-from tests.support.agents import Agent, Cluster, Datacenters
+from tests.support.agents import Agent, Cluster, Datacenters, Guarded
 from tests.support.consul_binary import HOW_TO_GET_ONE, ConsulBinaryError, find
 
 
@@ -71,4 +71,11 @@ def fresh_agent(consul_binary: Path) -> Iterator[Agent]:
 def cluster(consul_binary: Path) -> Iterator[Cluster]:
     """Three servers and a client agent of the test's own, to be killed and paused."""
     with agents.cluster(servers=3, clients=1, binary=consul_binary) as started:
+        yield started
+
+
+@pytest.fixture
+def guarded(consul_binary: Path) -> Iterator[Guarded]:
+    """Two datacenters with ACLs and a client agent, of the test's own."""
+    with agents.guarded_datacenters(binary=consul_binary) as started:
         yield started
