@@ -242,13 +242,15 @@ def _as_uuid(value: object) -> UUID:
 
 
 def _read(model: type[M], payload: object, context: ModelInfraErrorContext) -> M:
+    first = None
     try:
         return model.model_validate(payload)
     except ValidationError as error:
-        if (places := error.error_count()) <= _MANY:
+        places = error.error_count()
+        if places <= _MANY:
             first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     # Raised out here: pydantic's error holds the payload.
-    if places > _MANY:
+    if first is None:
         raise ProtocolConfigurationError(f"Invalid payload: wrong in {places} places", context)
     field = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in first["loc"])[1:]
     if first["type"] == "extra_forbidden":
