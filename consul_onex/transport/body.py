@@ -69,7 +69,7 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
         within = math.inf if call.unhurried else self._whole_body.seconds + call.hold
-        done = None
+        done, call.connecting = None, False
         end = anyio.current_time() + within
         with anyio.CancelScope(deadline=min(end, call.until)):
             response = await self._inner.handle_async_request(request)
@@ -80,6 +80,8 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
         if done is None:
             if call.until <= end:
                 raise TimeIsUp
+            if call.connecting:
+                raise httpx.ConnectTimeout(f"no connection within {within:g} s", request=request)
             raise httpx.ReadTimeout(f"no whole answer within {within:g} s", request=request)
         return done
 

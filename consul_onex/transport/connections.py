@@ -12,6 +12,7 @@ import anyio
 import httpcore
 import httpx
 
+from .._call import Call
 from .._tls import TLS
 from ..errors import ClientClosedError, ConfigurationError
 from ._connection import HTTP, Connection, Origin, Reply
@@ -105,6 +106,9 @@ class Connections(httpx.AsyncBaseTransport):
                 return await self._send(connection, origin, request)
             finally:
                 self._opening.discard(opening)
+                # For whoever cut it off, and cannot tell from above.
+                card = Call.of(request.method, request.extensions)
+                card.connecting = not connection.connected
         kind = httpx.ReadError if connection.connected else httpx.ConnectError
         raise kind("these connections were closed")
 

@@ -64,6 +64,6 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
 
 def _over(call: Call, within: float, request: httpx.Request) -> httpx.TimeoutException:
     # In the queue again after an attempt that may have been applied is no "not sent".
-    unsent = call.queued and not call.doubt
+    unsent = (call.queued or call.connecting) and not call.doubt
     error = httpx.PoolTimeout if unsent else httpx.ReadTimeout
     return error(f"no answer within {within:g} s", request=request)
