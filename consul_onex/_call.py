@@ -84,6 +84,8 @@ class Call:
     attempts: int = 0
     queued: bool = False
     """Waiting here for its turn: nothing of it has been sent."""
+    connecting: bool = False
+    """Without a connection so far: nothing of this attempt has been sent."""
     doubt: bool = False
     """An earlier attempt may have been applied."""
     gave_up: str | None = None

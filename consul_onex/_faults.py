@@ -317,7 +317,8 @@ _ANSWERS = {
     )
 } | {429: _THROTTLED}
 
-# Whoever says so knows the method and the path, and did nothing; asking again changes nothing.
+# It says something of the server, not of this request (RFC 9110, 15.6.2): whoever says so, Consul
+# or a proxy, has no such function, so did nothing, and asking again changes nothing.
 _NOT_HERE = Fault(Outcome.REJECTED, Blame.NOBODY, UnsupportedEndpointError)
 
 _OTHER_ANSWER = Fault(Outcome.REJECTED, Blame.NOBODY, ConsulStatusError)

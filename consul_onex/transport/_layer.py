@@ -51,14 +51,10 @@ def stacked(
 
 class TimeIsUp(BaseException):
     """
-    The call was about to wait beyond the `until` on its card, perhaps while it was still
-    `connecting`.
+    The call was about to wait beyond the `until` on its card.
 
     To the layers that it passes it is what a cancellation is, and no failure of an attempt.
     """
-
-    def __init__(self, *, connecting: bool = False) -> None:
-        self.connecting = connecting
 
 
 def keeps_time(transport: httpx.AsyncBaseTransport) -> bool:

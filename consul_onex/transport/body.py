@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,14 @@ __all__ = ["WholeBody"]
 
 MIB: Final = 1024 * 1024
 
+_FEW: Final = 16_000
+"""Values that any answer may have: at the worst, decoding so many takes 27 MiB."""
+
+_SHARE: Final = 32
+"""Bytes of the limit for each value. Consul itself writes one in ten to twenty."""
+
+_JSON: Final = re.compile(rb"[ \t\r\n]*+[\[{]")
+
 
 @dataclass(frozen=True)
 class WholeBody:
@@ -31,9 +40,10 @@ class WholeBody:
     httpx's read time-out for ever. A server without a leader holds a request for up to 7.4 s before
     it says so, hence 8.
 
-    A body over `limit` bytes, unpacked, is a DecodeError; the text of an error is cut at
-    `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass unread, and neither they
-    nor what else is `unhurried` have this clock: only the whole call's.
+    A body over `limit` bytes, unpacked, is a DecodeError, and so is JSON with more than a value for
+    each 32 bytes of the limit: while it is decoded, one that is written in two may take 1,600. The
+    text of an error is cut at `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass
+    unread, and neither they nor what else is `unhurried` have this clock: only the whole call's.
     """
 
     seconds: float = 8.0
@@ -59,7 +69,7 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
         within = math.inf if call.unhurried else self._whole_body.seconds + call.hold
-        kind: type[httpx.TimeoutException] = httpx.ReadTimeout
+        call.connecting = False
         if self._is_bounded_below(request, call):
             call.attempt = within
             try:
@@ -68,16 +78,18 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
                 until = call.attempt_until
                 if anyio.current_time() < until:
                     raise
-                if isinstance(error, httpx.ConnectTimeout):
-                    kind = httpx.ConnectTimeout
+                # Nor is there a connection before its handshake is over.
+                call.connecting = isinstance(error, httpx.ConnectTimeout)
         else:
             until = min(anyio.current_time() + within, call.until)
             with anyio.CancelScope(deadline=until):
                 return await self._whole(request, call)
             # A scope swallows the cancellation that it caused, and no other.
         if until == call.until:
-            raise TimeIsUp(connecting=kind is httpx.ConnectTimeout)
-        raise kind(f"no whole answer within {within:g} s", request=request)
+            raise TimeIsUp
+        if call.connecting:
+            raise httpx.ConnectTimeout(f"no connection within {within:g} s", request=request)
+        raise httpx.ReadTimeout(f"no whole answer within {within:g} s", request=request)
 
     def _is_bounded_below(self, request: httpx.Request, call: Call) -> bool:
         if call.unhurried or call.stream:
@@ -102,6 +114,7 @@ class WholeBodyTransport(httpx.AsyncBaseTransport):
                 raise _too_large(limit, call.operation)
             else:
                 body = await _read_all(response, coding, limit, call.operation)
+                _check_values(body, max(limit // _SHARE, _FEW), call.operation)
         except BaseException:
             await close(response)
             raise
@@ -149,6 +162,17 @@ async def _read_all(response: httpx.Response, coding: str, limit: int, operation
         if not unpacked.feed(chunk):
             raise _too_large(limit, operation)
     return unpacked.finish()
+
+
+def _check_values(body: bytes, most: int, operation: str) -> None:
+    if len(body) <= most or not _JSON.match(body):
+        return
+    # A comma behind each, or a bracket before the first; those in strings count as well.
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > most:
+        raise DecodeError(
+            f"the answer has more than {most} values; raise max_response_bytes, or ask for less",
+            operation=operation,
+        )
 
 
 async def _read_start(response: httpx.Response, coding: str, limit: int) -> bytes:

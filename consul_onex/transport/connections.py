@@ -113,6 +113,9 @@ class Connections(httpx.AsyncBaseTransport):
                 return await self._send(connection, origin, request)
             finally:
                 self._opening.discard(opening)
+                # For whoever cut it off, and cannot tell from above.
+                card = Call.of(request.method, request.extensions)
+                card.connecting = not connection.connected
         kind = httpx.ReadError if connection.connected else httpx.ConnectError
         raise kind("these connections were closed")
 

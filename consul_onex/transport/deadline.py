@@ -51,9 +51,8 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
             call.until = call.deadline
             try:
                 return await self._inner.handle_async_request(request)
-            except TimeIsUp as over:
-                connecting = over.connecting
-            raise _over(call, within, request, connecting=connecting)
+            except TimeIsUp:
+                raise _over(call, within, request) from None
         with anyio.CancelScope(deadline=anyio.current_time() + within):
             return await self._inner.handle_async_request(request)
         # A scope swallows the cancellation that it caused, and no other.
@@ -63,14 +62,12 @@ class DeadlineTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _over(
-    call: Call, within: float, request: httpx.Request, *, connecting: bool = False
-) -> httpx.TimeoutException:
+def _over(call: Call, within: float, request: httpx.Request) -> httpx.TimeoutException:
     error: type[httpx.TimeoutException] = httpx.ReadTimeout
     # In the queue again after an attempt that may have been applied is no "not sent".
     if not call.doubt:
         if call.queued:
             error = httpx.PoolTimeout
-        elif connecting:
+        elif call.connecting:
             error = httpx.ConnectTimeout
     return error(f"no answer within {within:g} s", request=request)

@@ -65,6 +65,7 @@ FIGURES: Final = [
     Figure("S2 requests to a second origin", 0, sum),
     _at_least("S3 hostile names under each method", 500),
     Figure("S3 requests that left their path", 0, sum),
+    _at_least("S4 damaged answers", 200_000, sum),
     Figure("S4 errors outside of the tree", 0, sum),
     Figure("S4 slowest call, s", 1),
     Figure("S5 growth by a hostile answer, MiB", 32),

@@ -1,5 +1,5 @@
 """
-`python -m tests.chaos.hostile URL LIMIT BACKEND`: read one hostile answer, and say what it cost.
+`python -m tests.chaos.hostile URL LIMIT CALL BACKEND`: read a hostile answer, and say what it cost.
 
 On asyncio with the one parser of HTTP, on trio with the other.
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import anyio
 
@@ -22,7 +24,13 @@ ATTEMPT = 2.0
 """Seconds of the attempt time-out."""
 
 
-async def main(url: str, limit: int, http: HTTP) -> None:
+CALLS: Final[dict[str, Callable[[ConsulClient], Awaitable[object]]]] = {
+    "list": lambda c: c.kv.list("bad"),
+    "service": lambda c: c.health.service("bad"),
+}
+
+
+async def main(url: str, limit: int, call: str, http: HTTP) -> None:
     settings = ConsulSettings(
         address=url,
         attempt_timeout=ATTEMPT,
@@ -36,7 +44,7 @@ async def main(url: str, limit: int, http: HTTP) -> None:
         await c.kv.list("good")
         before, started, ended = peak(), anyio.current_time(), "a value"
         try:
-            await c.kv.list("bad")
+            await CALLS[call](c)
         except ConsulError as error:
             ended = type(error).__name__
         seconds, growth = anyio.current_time() - started, peak() - before
@@ -45,6 +53,6 @@ async def main(url: str, limit: int, http: HTTP) -> None:
 
 
 if __name__ == "__main__":
-    backend = sys.argv[3]
+    backend = sys.argv[4]
     http: HTTP = "fast" if backend == "asyncio" else "h11"
-    anyio.run(main, sys.argv[1], int(sys.argv[2]), http, backend=backend)
+    anyio.run(main, sys.argv[1], int(sys.argv[2]), sys.argv[3], http, backend=backend)

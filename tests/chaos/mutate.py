@@ -7,9 +7,8 @@ answer again.
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Callable
+import zlib
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -55,7 +54,7 @@ _NUMBERS: Final = [
     *(str(2**64 - 1), str(2**64), "\u0663", "9" * 30, "9" * 5000, "abc", "\x00", "5,6"),
 ]
 
-_HEADERS: Final[dict[str, list[str]]] = {
+_NAMED: Final[dict[str, list[str]]] = {
     "X-Consul-Index": _NUMBERS,
     "X-Consul-LastContact": _NUMBERS,
     "X-Consul-KnownLeader": ["true", "false", "", "TRUE", "maybe"],
@@ -78,6 +77,10 @@ _HEADERS: Final[dict[str, list[str]]] = {
     "Upgrade": ["websocket", "h2c"],
     "Trailer": ["X-Consul-Index"],
 }
+
+_HEADERS: Final = [
+    (name.encode(), [value.encode() for value in values]) for name, values in _NAMED.items()
+]
 
 _TOKENS: Final = [
     *(b"", b"null", b"true", b"false", b"0", b"-1", b"1e999", b"NaN", b"-Infinity", b"[]", b"{}"),
@@ -120,13 +123,13 @@ def damaged(answer: Raw, chance: Random) -> Raw:
             case 0 | 1:
                 status = chance.choice(_STATUSES)
             case 2 | 3:
-                name = chance.choice(list(_HEADERS))
-                headers.append((name.encode(), chance.choice(_HEADERS[name]).encode()))
+                name, values = chance.choice(_HEADERS)
+                headers.append((name, chance.choice(values)))
             case 4 if headers:
                 del headers[chance.randrange(len(headers))]
             case 5:
                 headers.append((b"Content-Encoding", b"gzip"))
-                body = gzip.compress(body, 1, mtime=0)
+                body = zlib.compress(body, 1, zlib.MAX_WBITS | 16)
             case _:
                 body = _worse(body, chance)
     return Raw(status, headers, body)
@@ -162,18 +165,21 @@ def damaged_bytes(data: bytes, chance: Random) -> bytes:
     """Bytes of which some are others, gone, twice, or in a wrong place."""
     at = chance.randrange(len(data) + 1)
     end = min(len(data), at + chance.choice([1, 1, 2, 4, 16, 64]))
-    changes: list[Callable[[], bytes]] = [
-        lambda: data[:at],
-        lambda: data[at:],
-        lambda: data[:at] + data[end:],
-        lambda: data[:end] + data[at:],
-        lambda: data[:at] + chance.randbytes(end - at) + data[end:],
-        lambda: data[:at] + chance.choice(_TOKENS) + data[at:],
-        lambda: data[:at] + chance.choice(_TOKENS) + data[end:],
-        lambda: (
-            data[:at]
-            + bytes(byte ^ (1 << chance.randrange(8)) for byte in data[at:end])
-            + data[end:]
-        ),
-    ]
-    return chance.choice(changes)()
+    match chance.randrange(8):
+        case 0:
+            return data[:at]
+        case 1:
+            return data[at:]
+        case 2:
+            return data[:at] + data[end:]
+        case 3:
+            return data[:end] + data[at:]
+        case 4:
+            return data[:at] + chance.randbytes(end - at) + data[end:]
+        case 5:
+            return data[:at] + chance.choice(_TOKENS) + data[at:]
+        case 6:
+            return data[:at] + chance.choice(_TOKENS) + data[end:]
+        case _:
+            flipped = bytes(byte ^ (1 << chance.randrange(8)) for byte in data[at:end])
+            return data[:at] + flipped + data[end:]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import pytest
@@ -35,6 +35,7 @@ class Hostile:
     answer: Callable[[], Answer]
     error: type[ConsulError] | tuple[type[ConsulError], ...]
     limit: int = 64 * MIB
+    call: str = "list"
 
 
 def packed(body: bytes, coding: str = "gzip") -> Answer:
@@ -51,9 +52,15 @@ def long_list(of: bytes) -> Answer:
     return raw(b"HTTP/1.0 200 OK\r\n\r\n" + body)
 
 
-# What an answer below the limit costs is for the limit to say: a list of numbers takes seventeen
-# times its length while it is read.
+# What an answer below the limit costs is for the limit to say.
 SMALL: Final = 2 * MIB
+
+
+def values(each: bytes) -> Answer:
+    """As many as any answer may have, where a mistake takes the most."""
+    rows = b",".join([each] * (15_900 // (each.count(b"{") + 1)))
+    return reply(body=b'[{"Service":{"Proxy":{"Upstreams":[0,' + rows + b"]}}}]")
+
 
 HOSTILE: Final = {
     "a gzip bomb, 300 MiB": Hostile(lambda: packed(bomb()), DecodeError, SMALL),
@@ -71,6 +78,13 @@ HOSTILE: Final = {
     "a list of 64 MiB, unannounced": Hostile(lambda: long_list(b"{}"), DecodeError, SMALL),
     "1 MiB of numbers for a list of pairs": Hostile(
         lambda: reply(body=b"[" + b"0," * (MIB // 2 - 8) + b"0]"), DecodeError, SMALL
+    ),
+    "16,000 numbers for upstreams": Hostile(lambda: values(b"0"), DecodeError, MIB // 2, "service"),
+    "8,000 objects for upstreams": Hostile(
+        lambda: values(b'{"":0}'), DecodeError, MIB // 2, "service"
+    ),
+    "5,000 objects in objects for upstreams": Hostile(
+        lambda: values(b'{"a":{"a":0}}'), DecodeError, MIB // 2, "service"
     ),
     "2 GiB announced": Hostile(
         lambda: reply(headers={"Content-Length": str(2**31)}, then=Then.HANG), DecodeError
@@ -107,14 +121,11 @@ async def test_a_hostile_answer_costs_little_and_the_client_goes_on(
     answer = hostile.answer()
 
     def script(seen: Seen) -> Answer:
-        return answer if seen.target.startswith("/v1/kv/bad") else GOOD
+        return GOOD if seen.target.startswith("/v1/kv/good") else answer
 
     async with fault_server(script) as server:
-        command = [sys.executable, "-m", "tests.chaos.hostile", server.url, str(hostile.limit)]
-        command.append(anyio_backend_name)
-        ended = await anyio.run_process(command, cwd=Path(__file__).parent.parent.parent)
+        told = await cost(server.url, hostile.limit, hostile.call, anyio_backend_name)
 
-    told = json.loads(ended.stdout)
     record_property("S5 growth by a hostile answer, MiB", told["growth"] / 1024)
     if told["end"] != ConsulTimeoutError.__name__:
         record_property("S5 seconds for a hostile answer that is there", told["seconds"])
@@ -130,12 +141,27 @@ async def test_a_list_of_what_are_no_rows_is_left_at_the_first_one(
 ) -> None:
     # Listing all that is wrong with a million rows took a second and a gigabyte.
     answer = reply(body=b"[" + b"0," * (4 * MIB) + b"0]")
-    script: list[Answer] = [GOOD, answer, GOOD]
-    async with fault_server(script) as server:
-        command = [sys.executable, "-m", "tests.chaos.hostile", server.url, str(16 * MIB)]
-        command.append(anyio_backend_name)
-        ended = await anyio.run_process(command, cwd=Path(__file__).parent.parent.parent)
+    async with fault_server([GOOD, answer, GOOD]) as server:
+        told = await cost(server.url, 256 * MIB, "list", anyio_backend_name)
 
-    told = json.loads(ended.stdout)
     assert told["end"] == "DecodeError"
     assert told["growth"] <= 8 * 1024 * 24
+
+
+async def test_62_mib_of_numbers_take_no_more_than_their_bytes(anyio_backend_name: str) -> None:
+    # In pieces, and in one piece. To decode them would take twelve times as much.
+    answer = reply(body=b"[" + b"0," * (31 * MIB) + b"0]")
+    async with fault_server([GOOD, answer, GOOD]) as server:
+        told = await cost(server.url, 64 * MIB, "list", anyio_backend_name)
+
+    assert told["end"] == "DecodeError"
+    assert told["growth"] <= 2.2 * 62 * 1024
+    assert told["usable"]
+
+
+async def cost(url: str, limit: int, call: str, backend: str) -> dict[str, Any]:
+    """What a process of its own says of it."""
+    command = [sys.executable, "-m", "tests.chaos.hostile", url, str(limit), call, backend]
+    ended = await anyio.run_process(command, cwd=Path(__file__).parent.parent.parent)
+    told: dict[str, Any] = json.loads(ended.stdout)
+    return told

@@ -1606,8 +1606,11 @@ def test_a_server_is_not_told_a_null_that_it_does_not_survive(options: dict[str,
         ProxyDefaults(config=options)
 
 
-def test_a_null_that_a_server_tells_is_read() -> None:
-    read = parsed({"Kind": "proxy-defaults", "Name": "global", "Config": {"a": None, "b": 1}})
+def test_a_null_that_a_server_tells_says_nothing() -> None:
+    told = {"a": None, "b": 1, "c": [None, {"d": None, "e": False}]}
+    read = parsed({"Kind": "proxy-defaults", "Name": "global", "Config": told})
 
     assert isinstance(read, ProxyDefaults)
-    assert read.config == {"a": None, "b": 1}
+    assert read.config == {"b": 1, "c": [{"e": False}]}
+    assert read.replace(meta={"x": "y"}).config == read.config
+    assert b"null" not in read.body()

@@ -287,6 +287,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("register", {"name": "web", "check": {"HTTP": "http://a/", "Timeout": "soon"}}, "field"),
     ("register", {"name": "web", "check": {"HTTP": {1}}}, "field"),
     ("register", {"name": "web", "event_bus_config": {}}, "node_id"),
+    ("register", {"name": "web", "tags": [1] * 2000}, "wrong in 2000 places"),
     ("deregister", {}, "service_id"),
     ("deregister", {"service_id": " "}, "service_id"),
     ("deregister", {"service_id": "a", "node_id": ".."}, "node_id"),

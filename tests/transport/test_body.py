@@ -272,6 +272,34 @@ async def test_a_length_that_says_nothing_is_not_believed(announced: str) -> Non
     assert await read(await whole(b"ok", {"Content-Length": announced}, limit=1000)) == b"ok"
 
 
+@pytest.mark.parametrize("start", [b"[", b"{", b" \r\n\t["])
+@pytest.mark.parametrize("unit", [b"0,", b"[[", b'{"":{', b'"a,b"'])
+async def test_more_values_than_the_limit_allows_are_not_decoded(start: bytes, unit: bytes) -> None:
+    few = start + unit * 30_000
+    marks = sum(few.count(mark) for mark in (b",", b"[", b"{"))
+    limit = 32 * marks
+
+    assert await read(await whole(few, limit=limit)) == few
+    with pytest.raises(DecodeError, match=f"more than {marks} values; raise max_resp") as caught:
+        await whole(few + b",", call=Call("kv.get"), limit=limit)
+
+    assert caught.value.operation == "kv.get"
+
+
+async def test_a_small_answer_may_have_as_many_values_as_it_likes() -> None:
+    content = b"[" + b"0," * 15_998 + b"0]"
+
+    assert await read(await whole(content, limit=len(content))) == content
+    with pytest.raises(DecodeError, match="more than 16000 values"):
+        await whole(b"[[" + content, limit=MIB // 4)
+
+
+async def test_what_is_no_json_has_no_values() -> None:
+    content = b"a," * MIB
+
+    assert await read(await whole(content, limit=2 * MIB)) == content
+
+
 async def test_the_text_of_an_error_is_cut() -> None:
     body = Body(b"x" * 6, b"y" * 6, b"never read")
 

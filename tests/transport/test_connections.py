@@ -10,14 +10,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpcore
 import httpx
 import pytest
 
+from consul_onex import ConsulClient, ConsulTimeoutError
+from consul_onex._call import CARD, Call
 from consul_onex.errors import ClientClosedError
-from consul_onex.transport import Connections, ConnectionStatistics, connections
+from consul_onex.settings import ConsulSettings
+from consul_onex.transport import (
+    Connections,
+    ConnectionStatistics,
+    Deadline,
+    Layer,
+    WholeBody,
+    _llhttp,
+    _network,
+    connections,
+)
+from consul_onex.transport._connection import HTTP
 from consul_onex.transport.connections import _translated
 from tests.support.fault_server import (
     HANG,
@@ -815,3 +829,52 @@ def test_of_several_addresses_that_refused_the_first_is_the_cause() -> None:
     error.__cause__ = attempts
 
     assert _translated(error).__cause__ is refused
+
+
+# Cut off before there was one
+
+
+class Unreachable(httpcore.AsyncNetworkBackend):
+    """Where nobody answers, not even with a refusal."""
+
+    async def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *_: Any, **__: Any
+    ) -> httpcore.AsyncNetworkStream:
+        assert timeout is not None
+        await anyio.sleep(timeout)
+        raise httpcore.ConnectTimeout
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (_network, _llhttp):
+        monkeypatch.setattr(module, "network", Unreachable)
+
+
+@pytest.mark.usefixtures("unreachable")
+@pytest.mark.parametrize("layer", [WholeBody(0.01), Deadline(0.01)])
+async def test_a_request_that_never_had_a_connection_was_not_sent(layer: Layer) -> None:
+    async with Connections() as connections:
+        with anyio.fail_after(5), pytest.raises(httpx.ConnectTimeout, match=r"within 0\.01 s"):
+            await layer.wrap(connections).handle_async_request(get("http://192.0.2.1/"))
+
+        assert connections.statistics().active == 0
+
+
+@pytest.mark.usefixtures("unreachable")
+async def test_a_write_without_a_connection_is_not_in_doubt(http: HTTP) -> None:
+    # The time-out of the attempt comes before the connection's own.
+    given = ConsulSettings(attempt_timeout=0.01, retry_attempts=1, http=http)
+    async with ConsulClient("192.0.2.1", settings=given) as c:
+        with anyio.fail_after(5), pytest.raises(ConsulTimeoutError, match="no connection within"):
+            await c.kv.put("k", "v", cas=7)
+
+
+async def test_what_an_attempt_before_was_cut_off_at_says_nothing_of_this_one() -> None:
+    async with fault_server([reply(), HANG]) as server, Connections() as connections:
+        await fetch(connections, server.url)
+        request = get(server.url)
+        request.extensions[CARD] = Call("x", connecting=True)
+
+        with anyio.fail_after(5), pytest.raises(httpx.ReadTimeout, match="no whole answer"):
+            await WholeBody(0.2).wrap(connections).handle_async_request(request)

@@ -31,9 +31,21 @@ __all__ = [
 
 def _without_null(config: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     # Every server of Consul 1.8 that applies such an entry panics, and again when it is started.
-    if info.mode == "python" and _has_null(config):
+    if info.mode != "python":
+        # A newer server's, which may be told to another. What is null there says nothing.
+        cleared: dict[str, Any] = _cleared(config)
+        return cleared
+    if _has_null(config):
         raise ValueError("None cannot be part of it: there are servers that do not survive that")
     return config
+
+
+def _cleared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _cleared(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_cleared(one) for one in value if one is not None]
+    return value
 
 
 def _has_null(value: Any) -> bool:

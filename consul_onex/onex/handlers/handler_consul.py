@@ -34,6 +34,9 @@ M = TypeVar("M", bound=BaseModel)
 
 HANDLER_ID_CONSUL: Final = "consul-handler"
 
+_MANY: Final = 1000
+"""Problems that pydantic is not asked to list, since it lists them all or none."""
+
 _PAYLOADS: Final[dict[str, type[KVGet | KVPut | ModelConsulRegisterPayload | Deregister]]] = {
     "consul.deregister": Deregister,
     "consul.kv_get": KVGet,
@@ -239,11 +242,16 @@ def _as_uuid(value: object) -> UUID:
 
 
 def _read(model: type[M], payload: object, context: ModelInfraErrorContext) -> M:
+    first = None
     try:
         return model.model_validate(payload)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        places = error.error_count()
+        if places <= _MANY:
+            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     # Raised out here: pydantic's error holds the payload.
+    if first is None:
+        raise ProtocolConfigurationError(f"Invalid payload: wrong in {places} places", context)
     field = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in first["loc"])[1:]
     if first["type"] == "extra_forbidden":
         said = f"Unknown field {field[:80]!r} in payload"
