@@ -8,6 +8,7 @@ to what is called most, which is what there is to see here.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -242,7 +243,7 @@ class Connected:
         self._request = request
 
     async def read(self) -> bytes:
-        reply = await self._connection.send(self._request)
+        reply = await self._connection.send(self._request, math.inf)
         if reply.whole is not None:
             return reply.whole
         body = b"".join([piece async for piece in reply.body])
