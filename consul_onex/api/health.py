@@ -115,7 +115,7 @@ class Health:
         found = await self._wire.read("health.instances", path, _INSTANCES, params, cursor=cursor)
         if home is None:
             return found
-        return [replace(one, remote=one.datacenter not in ("", home)) for one in found]
+        return [one if one.datacenter in ("", home) else replace(one, remote=True) for one in found]
 
     async def connect(
         self,
@@ -190,7 +190,10 @@ class Health:
         entries = await self._wire.read(operation, path, _ENTRIES, params, cursor=cursor)
         if home is None:
             return entries
-        return [replace(entry, remote=entry.node.datacenter not in ("", home)) for entry in entries]
+        return [
+            entry if entry.node.datacenter in ("", home) else replace(entry, remote=True)
+            for entry in entries
+        ]
 
     async def _home(self) -> str | None:
         """The agent's own datacenter, where another one may answer; None where it is not known."""
