@@ -59,7 +59,7 @@ chaos: .venv/.dev consul  ## torment a real cluster, then every figure; MINUTES=
 	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)); \
 		told=$$?; $(BIN)/python -m tests.chaos.figures && exit $$told
 
-bench: .venv/.dev consul  ## how fast, beside httpx, aiohttp and py-consul; four minutes
+bench: .venv/.dev consul  ## how fast, beside httpx, py-consul, Go and others; BENCH='get layers'
 	@$(PIP) install --group bench || true
 	@$(BIN)/python -m tests.bench --json bench.json $(BENCH)
 
