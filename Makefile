@@ -62,7 +62,7 @@ chaos: .venv/.dev consul  ## torment a real cluster, then every figure; MINUTES=
 flakes: .venv/.dev consul  ## the tests of faults fifty times, and how many failed; RUNS=...
 	@$(BIN)/python -m tests.chaos.flakes $(if $(RUNS),--runs $(RUNS)) -n $(WORKERS) tests/chaos
 
-bench: .venv/.dev consul  ## how fast, beside httpx, aiohttp and py-consul; four minutes
+bench: .venv/.dev consul  ## how fast, beside httpx, py-consul, Go and others; BENCH='get layers'
 	@$(PIP) install --group bench || true
 	@$(BIN)/python -m tests.bench --json bench.json $(BENCH)
 

@@ -116,7 +116,7 @@ async def put(run: Run) -> list[Result]:
     return await run.bursts(run.real, ALL, "put to Consul", lambda one: one.put, rounds=rounds)
 
 
-async def get_still(run: Run) -> list[Result]:
+async def get_from_a_responder(run: Run) -> list[Result]:
     return await run.bursts(run.still, AT_RESPONDER, STILL, lambda one: one.get)
 
 
@@ -161,7 +161,7 @@ async def in_parts(run: Run) -> list[Result]:
 PARTS: Final[list[tuple[set[str], Callable[[Run], Awaitable[list[Result]]]]]] = [
     ({"get"}, get),
     ({"put"}, put),
-    ({"get", "layers"}, get_still),
+    ({"get", "layers"}, get_from_a_responder),
     ({"layers"}, layers),
     ({"decode"}, decode),
     ({"bulk"}, bulk),

@@ -43,7 +43,7 @@ async def many(setting: Setting, *, rounds: int) -> list[Result]:
         written: Doings = {
             ONEX: lambda: c.kv.put_many(PAIRS),
             **{
-                f"{ONEX}, {number} at once": partial(c.kv.put_many, PAIRS, concurrency=number)
+                f"{ONEX}, concurrency={number}": partial(c.kv.put_many, PAIRS, concurrency=number)
                 for number in (1, 16)
             },
             ONE_BY_ONE: lambda: each(lambda key: c.kv.put(key, VALUE)),

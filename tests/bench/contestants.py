@@ -321,7 +321,6 @@ async def elsewhere(name: str, command: Sequence[str]) -> AsyncIterator[Contesta
             return Elsewhere(burst)
 
         yield Contestant(f"{name}, {await line()}", operation("get"), operation("put"))
-        await told.aclose()
 
 
 def only(layer: Layer) -> Callable[[Setting], list[Layer]]:

@@ -215,12 +215,16 @@ class H11(Network):
 class LLHTTP(Network):
     """With the other parser, and a request that is no work."""
 
-    async def read(self) -> None:
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         from httptools import HttpResponseParser
 
+        super().__init__(stream)
+        self._parser = HttpResponseParser
+
+    async def read(self) -> None:
         self._whole = False
         self._seen: list[object] = []
-        parser = HttpResponseParser(self)
+        parser = self._parser(self)
         await self.stream.write(REQUEST, SECONDS)
         while not self._whole:
             parser.feed_data(await self.stream.read(MOST, SECONDS))

@@ -1,5 +1,6 @@
 """The measurements of watches: what many cost that are open, and how soon one wakes."""
 
+import gc
 import json
 import random
 import subprocess
@@ -157,6 +158,7 @@ async def wakes(
 
         async def wake(group: Followed) -> float:
             await anyio.sleep(AGAIN)
+            forget()
             received, key = group.received, random.choice(group.keys)
             started = time.perf_counter()
             writer.request("PUT", f"/v1/kv/{key}", str(started))
@@ -174,6 +176,7 @@ async def gets(agent: Agent, them: Sequence[Contestant], samples: int) -> Iterat
     """A plain read, while many wait."""
 
     async def get(one: Contestant) -> float:
+        forget()
         started = time.perf_counter()
         await one.get()
         return time.perf_counter() - started
@@ -196,6 +199,11 @@ async def in_turns(
             if number >= warming:
                 taken[name].append(took)
     return taken
+
+
+def forget() -> None:
+    """Collect the garbage that is new, so that nobody waits while another's is collected."""
+    gc.collect(0)
 
 
 def percentiles(what: str, taken: Mapping[str, list[float]]) -> Iterator[Result]:
