@@ -7,7 +7,12 @@ from typing import Any
 import hypothesis
 import pytest
 
-pytest_plugins = ["pytester", "tests.support.plugin", "tests.support.canary"]
+pytest_plugins = [
+    "pytester",
+    "tests.support.plugin",
+    "tests.support.canary",
+    "tests.support.leftovers",
+]
 
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile(

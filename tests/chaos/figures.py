@@ -59,6 +59,7 @@ FIGURES: Final = [
     Figure("R9 calls that failed beside 1000 cancelled watches", 0, sum),
     Figure("R9 connections at the agent, half-closed ones too", 150),
     Figure("R10 s from a new leader to the last of the watches", 2),
+    _at_least("R11 recorded exchanges", 388),
     _at_least("R11 recorded exchanges taken as they were meant, %", 100),
     _at_least("S1 texts in which the token could be", 10_000, sum),
     Figure("S1 texts in which a piece of it was", 0, sum),

@@ -180,7 +180,7 @@ async def a_client_and_its_server(way: Waiting) -> AsyncIterator[tuple[ConsulCli
 async def test_a_call_that_is_cancelled_ends_at_once_wherever_it_waits(
     way: str, record_property: Record
 ) -> None:
-    took = list[float]()
+    took, started = list[float](), 0.0
     for _ in range(5):
         async with a_client_and_its_server(WAITING[way]) as (c, server):
             with anyio.fail_after(30):

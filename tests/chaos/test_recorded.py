@@ -78,8 +78,36 @@ async def test_each_recorded_answer_is_taken_as_it_was_meant(
     }
 
     share = 100 * (1 - len(wrong) / len(EXCHANGES))
+    record_property("R11 recorded exchanges", len(EXCHANGES))
     record_property("R11 recorded exchanges taken as they were meant, %", share)
     assert wrong == {}
+
+
+# Where a request got no further, and where it was on its way.
+HELD_UP: Final = ("No cluster leader", "No known Consul servers", "failed to get conn")
+UNDER_WAY: Final = (
+    *("EOF", "stream closed", "session shutdown", "broken pipe", "i/o deadline reached"),
+    *("leadership lost while committing log", "raft is already shutdown"),
+)
+
+
+def by_where_it_failed(text: str) -> str | None:
+    """What became of a request that failed; None where it was understood, and refused."""
+    if any(one in text for one in HELD_UP):
+        return "not applied"
+    return "maybe applied" if not text or any(one in text for one in UNDER_WAY) else None
+
+
+def test_the_column_says_what_became_of_a_request_by_where_it_failed() -> None:
+    wrong = [
+        exchange["name"]
+        for exchange in EXCHANGES
+        if exchange["status"] >= 500
+        and exchange["outcome"]
+        not in ([by] if (by := by_where_it_failed(exchange["body"])) else ["rejected", "no path"])
+    ]
+
+    assert wrong == []
 
 
 def test_there_is_something_of_everything() -> None:
@@ -110,5 +138,5 @@ def test_a_server_error_that_nobody_has_heard_of_may_have_been_applied(
 def test_what_may_have_been_applied_is_so_whatever_stands_around_it(
     status: int, before: str, after: str
 ) -> None:
-    for text in ("EOF", "stream closed", "leadership lost while committing log", "broken pipe"):
+    for text in UNDER_WAY:
         assert classify(status, f"{before}{text}{after}").outcome is Outcome.MAYBE_APPLIED
