@@ -23,8 +23,19 @@ from consul_onex.recipes import Lock
 from consul_onex.transport import Breaker, Datacenters, Deadline, Events, Layer, Limit, Retry
 from tests.chaos.history import Action, Operation, State, is_linearisable
 
-__all__ = ["CONNECT", "DEADLINE", "MARK", "WAIT", "Audit", "Line", "Load", "Watched", "layers"]
-__all__ += ["lines", "told"]
+__all__ = [
+    "CONNECT",
+    "DEADLINE",
+    "MARK",
+    "WAIT",
+    "Audit",
+    "Line",
+    "Load",
+    "Watched",
+    "layers",
+    "lines",
+    "told",
+]
 
 Line: TypeAlias = tuple[str, str, str, bool]
 """Name, target, what was measured, and whether that is well."""
@@ -132,7 +143,6 @@ class Watched:
 class Load:
     """What the clients do, and what they were told."""
 
-    chance: Random
     running: bool = True
     histories: dict[str, list[Operation]] = field(default_factory=dict)
     ends: Counter[str] = field(default_factory=Counter)

@@ -181,7 +181,7 @@ def _usual() -> list[Layer]:
 async def run(guarded: Guarded, seed: int, seconds: float) -> Seen:
     """Use and torment these datacenters for so long."""
     chance, before = Random(seed), {task.id for task in anyio.get_running_tasks()}
-    seen = Seen(Load(chance), Load(chance))
+    seen = Seen(Load(), Load())
     dc1, client, dc2 = (agent.url for agent in guarded.agents)
     make = partial(ConsulClient, token=guarded.token, connect_timeout=CONNECT)
 
