@@ -96,6 +96,7 @@ CLUSTER: Final[dict[str, Callable[[Cluster, Random], Undo]]] = {
 }
 
 HANGS: Final = "the remote datacenter hangs"
+FORGOTTEN: Final = "who knows the tokens is killed, and the remote datacenter has forgotten them"
 
 # The own datacenter, dc1, must not notice.
 REMOTE: Final[dict[str, Callable[[Guarded], Undo]]] = {
@@ -109,12 +110,10 @@ REMOTE: Final[dict[str, Callable[[Guarded], Undo]]] = {
 AUTHORITY: Final[dict[str, Callable[[Guarded], Undo]]] = {
     "who knows the tokens is killed": lambda guarded: _killed(guarded.dc1),
     "who knows the tokens hangs": lambda guarded: _paused(guarded.dc1),
-    "... is killed, and the client agent has forgotten them": lambda guarded: _forgotten(
-        guarded.dc1, guarded.client
+    "who knows the tokens is killed, and the client agent has forgotten them": lambda guarded: (
+        _forgotten(guarded.dc1, guarded.client)
     ),
-    "... is killed, and the remote datacenter has forgotten them": lambda guarded: _forgotten(
-        guarded.dc1, guarded.dc2
-    ),
+    FORGOTTEN: lambda guarded: _forgotten(guarded.dc1, guarded.dc2),
     "the token is deleted, and made again": _revoked,
 }
 
@@ -126,6 +125,8 @@ class Torment:
     now: str | None = None
     """The fault of the moment; None where all is well, and None is under way."""
     done: list[str] = field(default_factory=list)
+    ended: dict[str, float] = field(default_factory=dict)
+    """When all was well again, for the last time, after each of them."""
 
 
 def _order(nemeses: Nemeses, chance: Random) -> Iterator[str]:
@@ -154,7 +155,7 @@ async def torment(
         await anyio.sleep(chance.uniform(1, 4))
         await anyio.to_thread.run_sync(undo)
         await anyio.to_thread.run_sync(wait_well)
-        story.now = None
+        story.now, story.ended[name] = None, anyio.current_time()
         await anyio.sleep(chance.uniform(0, 1))
 
 

@@ -55,7 +55,7 @@ class Seen:
 async def run(cluster: Cluster, seed: int, seconds: float) -> Seen:
     """Use and torment this cluster for so long."""
     chance, before = Random(seed), {task.id for task in anyio.get_running_tasks()}
-    load = Load(chance)
+    load = Load()
     seen = Seen(load)
     urls = [agent.url for agent in (*cluster.servers, *cluster.clients, *cluster.clients)]
     load.audits = [Audit() for _ in urls]

@@ -2,7 +2,7 @@
 `make what-happens`: write docs/what-happens.md from the table of faults, with what they took here.
 
 Every call of the table is made once, with the settings that a client has by default, many at once:
-it is the waiting that takes a minute.
+it is the waiting that takes a minute, and two more for the faults of clusters.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 import anyio
 
 from consul_onex import ConsulClient
+from tests.chaos import clusters
 from tests.chaos.faults import ATTEMPTS, FAULTS, Ask, Fault, Kind
 from tests.chaos.meet import meet
 
@@ -54,8 +55,9 @@ also fails when this page differs from it. Written by `make what-happens`.
   again first, since twice is the same as once; a check-and-set is not.
 * A watch retries by itself, and shows nothing of any of this but a later value.
 
-What whole clusters do is not in the table: `make chaos` kills and stops servers and agents of a
-real one while clients use it, checks that all they were told is true, and prints its figures.
+What whole clusters do to a client is [below](#what-a-cluster-does). `make chaos` does the same in
+any order, drawn from a seed, while many clients use them, checks that all they were told is true,
+and prints its figures.
 
 An answer may be as large as `max_response_bytes`, unpacked; that is 64 MiB by default, and what is
 larger is not read to its end. Nor is JSON decoded that has more than a value for each 32 bytes of
@@ -93,7 +95,7 @@ def longest(fault: Fault, ask: Ask) -> float:
     return min(30.0, attempts * SECONDS[fault.waits_for] + pauses) + hold
 
 
-def page(figures: Figures) -> str:
+def page(figures: Figures, of_clusters: clusters.Figures) -> str:
     """The whole page."""
     parts = [_INTRODUCTION]
     for kind in Kind:
@@ -104,6 +106,7 @@ def page(figures: Figures) -> str:
             + "\n".join(rows)
             + "\n"
         )
+    parts.append(clusters.section(of_clusters))
     return "\n".join(parts)
 
 
@@ -153,4 +156,4 @@ async def measure() -> Figures:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(anyio.run(measure)), encoding="utf-8")
+    PAGE.write_text(page(anyio.run(measure), anyio.run(clusters.measure)), encoding="utf-8")

@@ -55,7 +55,7 @@ async def test_a_tormented_remote_datacenter_is_felt_only_by_those_who_need_it(
 
 
 def test_a_lost_write_and_a_wrong_answer_are_reported() -> None:
-    load = Load(random.Random(1))
+    load = Load()
     load.histories = {
         "fine": [Operation(Action.WRITE, 0, 1, b"a"), Operation(Action.READ, 2, 3, b"a")],
         "lost": [Operation(Action.WRITE, 0, 1, b"a"), Operation(Action.READ, 2, 3, None)],
@@ -82,13 +82,13 @@ def test_a_lost_write_and_a_wrong_answer_are_reported() -> None:
 def test_two_holders_at_once_are_reported(
     turns: list[tuple[float, float, int]], found: bool
 ) -> None:
-    load = Load(random.Random(1), held=turns)
+    load = Load(held=turns)
 
     assert (load.two_holders() > 0) is found
 
 
 def test_what_the_own_datacenter_must_not_feel_is_reported() -> None:
-    seen = two_datacenters.Seen(Load(random.Random(1)), Load(random.Random(1)))
+    seen = two_datacenters.Seen(Load(), Load())
     seen.story.done = [HANGS]
     seen.local = [0.01] * 98 + [60.0] * 2
     seen.local_failed = Counter({"ConsulTimeoutError": 1})

@@ -105,24 +105,30 @@ class Seen:
             await look()
             await anyio.sleep(EVERY)
 
+    def own_one_well(self) -> bool:
+        """Whether the own datacenter is, and has been for so long that no circuit is still open."""
+        story, now = self.story, anyio.current_time()
+        ended = max(story.ended.get(name, -math.inf) for name in AUTHORITY)
+        return story.now not in AUTHORITY and now - ended > 2 * RESET_AFTER
+
     async def look_near(self, c: ConsulClient) -> None:
-        before, started = self.story.now, anyio.current_time()
+        well, started = self.own_one_well(), anyio.current_time()
         error = None
         try:
             await c.kv.get(WHERE)
         except ConsulError as raised:
             error = type(raised).__name__
-        if self.story.now == before and (before is None or before in REMOTE):
+        if well and self.own_one_well():
             self.local.append(anyio.current_time() - started)
             self.local_failed.update([error] if error is not None else [])
 
     async def look_anywhere(self, c: ConsulClient) -> None:
         """Read of one datacenter, or else of the other."""
-        before, cursor = self.story.now, Cursor()
+        well, cursor = self.own_one_well(), Cursor()
         try:
             pair = await c.using(datacenter="dc2", failover=["dc1"]).kv.get(WHERE, cursor=cursor)
         except ConsulError as error:
-            if before is None or before in REMOTE:
+            if well and self.own_one_well():
                 self.stranded[type(error).__name__] += 1
             return
         said = cursor.meta.datacenter or ""
@@ -175,7 +181,7 @@ def _usual() -> list[Layer]:
 async def run(guarded: Guarded, seed: int, seconds: float) -> Seen:
     """Use and torment these datacenters for so long."""
     chance, before = Random(seed), {task.id for task in anyio.get_running_tasks()}
-    seen = Seen(Load(chance), Load(chance))
+    seen = Seen(Load(), Load())
     dc1, client, dc2 = (agent.url for agent in guarded.agents)
     make = partial(ConsulClient, token=guarded.token, connect_timeout=CONNECT)
 
