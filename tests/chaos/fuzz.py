@@ -44,7 +44,7 @@ from tests.chaos.memory import resident
 from tests.chaos.mutate import Raw, damaged, damaged_bytes
 from tests.walk.test_walk import CASES
 
-__all__ = ["Below", "Fuzzed", "fuzz", "layers"]
+__all__ = ["Below", "Fuzzed", "Wire", "fuzz", "layers", "wired"]
 
 HTTPS: Final[tuple[HTTP, HTTP]] = ("h11", "fast")
 
@@ -84,7 +84,7 @@ class _Body(httpx.AsyncByteStream):
         return self._rest.pop()
 
 
-class _Wire(httpcore.AsyncNetworkBackend):
+class Wire(httpcore.AsyncNetworkBackend):
     """Below HTTP: every connection says what is laid there, in pieces, and ends."""
 
     def __init__(self) -> None:
@@ -140,9 +140,9 @@ def layers() -> list[Layer]:
 
 
 @contextlib.contextmanager
-def _wired(wire: _Wire) -> Iterator[None]:
+def wired(wire: Wire) -> Iterator[None]:
     # A mock would keep every call that it gets.
-    def opened() -> _Wire:
+    def opened() -> Wire:
         return wire
 
     with (
@@ -154,7 +154,7 @@ def _wired(wire: _Wire) -> Iterator[None]:
 
 async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
     """Damage so many answers, and say how the client took them."""
-    below, wire, fuzzed = Below(), _Wire(), Fuzzed()
+    below, wire, fuzzed = Below(), Wire(), Fuzzed()
     shallow = ConsulClient(transport=below, layers=layers(), check_server=False)
     h11, fast = (
         ConsulClient(transport=Connections(http=http), layers=layers(), check_server=False)
@@ -162,7 +162,7 @@ async def fuzz(runs: int, seed: int, *, first: int = 0) -> Fuzzed:
     )
     answers = [(case, Raw.of(case.response())) for case in CASES]
     before = 0
-    with _wired(wire):
+    with wired(wire):
         async with shallow, h11, fast:
             for number in range(first, first + runs):
                 if fuzzed.runs == min(5000, runs // 2):
