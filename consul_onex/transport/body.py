@@ -23,7 +23,7 @@ MIB: Final = 1024 * 1024
 _FEW: Final = 16_000
 """Values that any answer may have: at the worst, decoding so many takes 27 MiB."""
 
-_SHARE: Final = 32
+_SHARE: Final = 8
 """Bytes of the limit for each value. Consul itself writes one in ten to twenty."""
 
 _JSON: Final = re.compile(rb"[ \t\r\n]*+[\[{]")
@@ -41,7 +41,7 @@ class WholeBody:
     it says so, hence 8.
 
     A body over `limit` bytes, unpacked, is a DecodeError, and so is JSON with more than a value for
-    each 32 bytes of the limit: while it is decoded, one that is written in two may take 1,600. The
+    each 8 bytes of the limit: while it is decoded, one that is written in two may take 1,600. The
     text of an error is cut at `error_limit`. Answers come up unpacked. Streams (`Call.stream`) pass
     unread, and neither they nor what else is `unhurried` have this clock: only the whole call's.
     """

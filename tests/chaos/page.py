@@ -60,8 +60,8 @@ any order, drawn from a seed, while many clients use them, checks that all they 
 and prints its figures.
 
 An answer may be as large as `max_response_bytes`, unpacked; that is 64 MiB by default, and what is
-larger is not read to its end. Nor is JSON decoded that has more than a value for each 32 bytes of
-the bound, which is two million by default. (Consul writes one in ten to twenty bytes, and 16,000
+larger is not read to its end. Nor is JSON decoded that has more than a value for each 8 bytes of
+the bound, which is eight million by default. (Consul writes one in ten to twenty bytes, and 16,000
 are always decoded.) So 62 MiB of nothing but numbers are refused in the time that counting them
 takes. What is decoded takes more than its bytes for a moment: 1,600 for a value, where it is made
 to hurt most. Where an agent is not to be trusted with that, set the bound to what the largest
