@@ -13,6 +13,10 @@ pytest_plugins = ["pytester", "tests.support.plugin", "tests.support.canary"]
 hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# By hand: pytest --hypothesis-profile=thorough
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("tests"), max_examples=2000
+)
 hypothesis.settings.load_profile("tests")
 
 
