@@ -18,6 +18,10 @@ pytest_plugins = [
 hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# By hand: pytest --hypothesis-profile=thorough
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("tests"), max_examples=2000
+)
 hypothesis.settings.load_profile("tests")
 
 
