@@ -196,7 +196,8 @@ async def test_a_thousand_watches_started_and_cancelled_disturb_nobody(
     record_property("R9 calls that failed beside 1000 cancelled watches", traffic.failed)
     record_property("R9 connections at the agent, half-closed ones too", traffic.connections)
     assert traffic.failed == 0
-    assert traffic.calls >= 100
+    # There was something to fail: 240 of them on a machine that has nothing else to do.
+    assert traffic.calls >= 10
     # On a busy machine an agent is a little later than it should.
     assert Limit.blocking / 2 < traffic.connections < REFUSED
     fresh_agent.wait(lambda: at_agent(fresh_agent) == 0, "rid of our connections")

@@ -1,8 +1,8 @@
 """
 One datacenter, three servers and a client agent, is tormented while clients use it.
 
-Five clients, on every server and on the client agent, read, write and check-and-set keys; two of
-them contend for a lock, and two others watch. In the end all that they were told must be true
+Five clients, on every server and on the client agent, read, write and check-and-set keys; two
+others contend for a lock, and two watch. In the end all that they were told must be true
 together, the lock never have had two holders, the watches be up to date (also after a snapshot was
 restored), and nothing be left of any of it.
 """
@@ -58,10 +58,15 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> Seen:
     load = Load()
     seen = Seen(load)
     urls = [agent.url for agent in (*cluster.servers, *cluster.clients, *cluster.clients)]
-    load.audits = [Audit() for _ in urls]
+    load.audits, load.patient = [Audit() for _ in urls], [Audit(), Audit()]
     clients = [
         ConsulClient(url, layers=layers(audit), connect_timeout=CONNECT)
         for url, audit in zip(urls, load.audits, strict=True)
+    ]
+    # On a server and on the client agent.
+    contenders = [
+        ConsulClient(url, layers=layers(audit), connect_timeout=CONNECT)
+        for url, audit in zip((urls[0], urls[-1]), load.patient, strict=True)
     ]
     last = clients[-1]
     idle = Watched(urls[0], lambda c: c.kv.watch(MARK))
@@ -74,8 +79,8 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> Seen:
         async with anyio.create_task_group() as tasks:
             for number, c in enumerate(clients):
                 tasks.start_soon(load.use, c, seed * 100 + number)
-            for contender in (0, 3):
-                tasks.start_soon(load.contend, clients[contender], contender)
+            for number, c in enumerate(contenders):
+                tasks.start_soon(load.contend, c, number)
             await load.had.wait()
             await torment(nemeses, partial(healed, cluster), chance, seconds, seen.story)
             seen.idle, seen.churning = idle.rate(), churning.rate()
@@ -88,8 +93,8 @@ async def run(cluster: Cluster, seed: int, seconds: float) -> Seen:
         seen.restored = await told(last, [idle, churning], b"restored")
         watching.cancel_scope.cancel()
     seen.watch_errors = idle.errors + churning.errors
-    load.settle(clients)
-    for c in clients:
+    load.settle([*clients, *contenders])
+    for c in (*clients, *contenders):
         await c.aclose()
     await anyio.wait_all_tasks_blocked()
     seen.leaked = len({task.id for task in anyio.get_running_tasks()} - before)

@@ -185,16 +185,17 @@ async def run(guarded: Guarded, seed: int, seconds: float) -> Seen:
     dc1, client, dc2 = (agent.url for agent in guarded.agents)
     make = partial(ConsulClient, token=guarded.token, connect_timeout=CONNECT)
 
-    def loaded(load: Load, *urls: str) -> list[ConsulClient]:
-        load.audits = [Audit() for _ in urls]
-        pairs = zip(urls, load.audits, strict=True)
-        return [make(url, layers=layers(audit)) for url, audit in pairs]
+    def audited(audits: list[Audit], *urls: str) -> list[ConsulClient]:
+        audits += [Audit() for _ in urls]
+        return [make(url, layers=layers(one)) for url, one in zip(urls, audits, strict=True)]
 
-    near, far = loaded(seen.near, client, dc1, client), loaded(seen.far, client, dc2)
+    near = audited(seen.near.audits, client, dc1, client)
+    contenders = audited(seen.near.patient, client, dc1)
+    far = audited(seen.far.audits, client, dc2)
     look_near, look_whole = make(client, layers=_usual()), make(client, layers=_usual())
     look_anywhere = make(client, layers=_usual(), attempt_timeout=PATIENT)
     look_far = make(client, layers=_directly(seen), attempt_timeout=IMPATIENT, datacenter="dc2")
-    clients = [*near, *far, look_near, look_whole, look_anywhere, look_far]
+    clients = [*near, *contenders, *far, look_near, look_whole, look_anywhere, look_far]
 
     token = guarded.token
     watched_near = Watched(client, lambda c: c.kv.watch(MARK), token)
@@ -217,8 +218,8 @@ async def run(guarded: Guarded, seed: int, seconds: float) -> Seen:
             for number, c in enumerate(far):
                 away = c.using(datacenter="dc2")
                 tasks.start_soon(seen.far.use, away, seed * 100 + 10 + number)
-            for contender in (0, 1):
-                tasks.start_soon(seen.near.contend, near[contender], contender)
+            for number, c in enumerate(contenders):
+                tasks.start_soon(seen.near.contend, c, number)
             for look in (
                 partial(seen.look_near, look_near),
                 partial(seen.look_whole, look_whole),
@@ -239,7 +240,7 @@ async def run(guarded: Guarded, seed: int, seconds: float) -> Seen:
         await seen.far.audit(near[2].using(datacenter="dc2"))
         watching.cancel_scope.cancel()
     seen.watch_errors = sum(one.errors for one in (watched_near, *watched_far))
-    seen.near.settle(near)
+    seen.near.settle([*near, *contenders])
     seen.far.settle(far)
     for c in clients:
         await c.aclose()
