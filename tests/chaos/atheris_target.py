@@ -17,9 +17,10 @@ The first argument says what is to be hurt:
   snapshots, each of them by itself. The first byte says which.
 
 The folder must be there, and is where it keeps what it has learnt; an empty one is filled with good
-answers first. The other arguments are libFuzzer's. Whatever comes must end in a value or in an error of the package's
-own tree. Anything else, or what takes ten seconds, stops it with a traceback and leaves a file
-`crash-...` or `timeout-...`; the same command with that file in the folder's place repeats it.
+answers first. The other arguments are libFuzzer's. Whatever comes must end in a value or in an
+error of the package's own tree. Anything else, or what takes ten seconds, stops it with a traceback
+and leaves a file `crash-...` or `timeout-...`; the same command with that file in the folder's
+place repeats it.
 """
 
 from __future__ import annotations
