@@ -106,6 +106,7 @@ DAMAGED: Final = {
     "nested 200,000 deep, and out again": reply(body=b"[" * 200_000 + b"]" * 200_000),
     "invalid UTF-8": reply(body=b'[{"Key": "\xff\xfe"}]'),
     "a lone surrogate": reply(body=rb'[{"Key": "\ud800"}]'),
+    "a byte order mark": reply(body=b"\xef\xbb\xbf" + pair(Key='"k"')),
     "UTF-16": reply(body='[{"Key": "k"}]'.encode("utf-16")),
     "2 GiB announced": reply(headers={"Content-Length": str(2**31)}, then=Then.HANG),
     "a gzip bomb": packed(gzip.decompress(BOMB)),

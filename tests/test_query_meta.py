@@ -80,6 +80,7 @@ def test_the_case_of_a_header_does_not_matter(name: str) -> None:
         ("1.0", None),
         (" 1", None),
         ("1e3", None),
+        ("5, 6", None),
     ],
 )
 def test_an_index_is_ascii_digits_below_two_to_the_64(text: str, index: int | None) -> None:

@@ -4,22 +4,23 @@ Damage led by coverage: `python -m tests.chaos.atheris_target answers corpus/ -m
 By hand, on Linux, in an environment of its own:
 
     python -m venv /tmp/atheris
-    /tmp/atheris/bin/pip install atheris pytest --editable '.[fast]'
+    /tmp/atheris/bin/pip install atheris pytest --editable '.[fast,trio]'
 
 The first argument says what is to be hurt:
 
 * `answers`: the whole client. The bytes that are made up are an answer: the first two say which
   method of the API is called, the next two the status and whether it is packed, the rest is the
   body.
-* `http`: all of it with both parsers of HTTP. The bytes are what the network says: in pieces as
-  long as the first one says, after the two that say which method is called.
+* `http`: all of it with both parsers of HTTP. The first two bytes say the same, the third how long
+  the pieces are in which the network tells the rest.
 * `parsers`: what reads durations, indexes and other headers, times to wait, addresses, keys and
   snapshots, each of them by itself. The first byte says which.
 
-The folder is where it keeps what it has learnt; an empty one is filled with good answers first. The
-other arguments are libFuzzer's. Whatever comes must end in a value or in an error of the package's
-own tree. Anything else, or what takes ten seconds, stops it with a traceback and leaves a file
-`crash-...` or `timeout-...`; the same command with that file in the folder's place repeats it.
+The folder must be there, and is where it keeps what it has learnt; an empty one is filled with good
+answers first. The other arguments are libFuzzer's. Whatever comes must end in a value or in an
+error of the package's own tree. Anything else, or what takes ten seconds, stops it with a traceback
+and leaves a file `crash-...` or `timeout-...`; the same command with that file in the folder's
+place repeats it.
 """
 
 from __future__ import annotations
