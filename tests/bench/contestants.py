@@ -264,7 +264,11 @@ async def py_consul_sync(setting: Setting) -> AsyncIterator[Contestant]:
     async def put() -> object:
         return c.kv.put(KEY, VALUE)
 
-    yield Contestant(PY_CONSUL_SYNC, get, put, alone=True)
+    try:
+        yield Contestant(PY_CONSUL_SYNC, get, put, alone=True)
+    finally:
+        # It cannot be closed itself.
+        c.http.session.close()
 
 
 @asynccontextmanager
