@@ -3,8 +3,8 @@ Damage led by coverage: `python -m tests.chaos.atheris_target answers corpus/ -m
 
 By hand, on Linux, in an environment of its own:
 
-    python -m venv /tmp/atheris
-    /tmp/atheris/bin/pip install atheris pytest --editable '.[fast,trio]'
+    python -m venv .venv-atheris
+    .venv-atheris/bin/pip install atheris pytest --editable '.[fast,trio]'
 
 The first argument says what is to be hurt:
 
