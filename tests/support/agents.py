@@ -289,8 +289,26 @@ class Agent:
         return self._process
 
 
+class _Together:
+    """Agents that are stopped together."""
+
+    @property
+    def agents(self) -> list[Agent]:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        for agent in self.agents:
+            agent.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
 @dataclass(eq=False)
-class Cluster:
+class Cluster(_Together):
     """The servers of one datacenter and the client agents in front of them."""
 
     servers: list[Agent]
@@ -329,19 +347,9 @@ class Cluster:
                     raise
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        for agent in self.agents:
-            agent.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
 
 @dataclass(eq=False)
-class Datacenters:
+class Datacenters(_Together):
     """Two single servers, each a datacenter, joined over the WAN."""
 
     dc1: Agent
@@ -356,19 +364,9 @@ class Datacenters:
         self.dc1.wait_writable("dc2")
         self.dc2.wait_writable("dc1")
 
-    def stop(self) -> None:
-        for agent in self.agents:
-            agent.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
 
 @dataclass(eq=False)
-class Guarded:
+class Guarded(_Together):
     """Two datacenters with ACLs: dc1, which knows the tokens, a client agent of it, and dc2.
 
     Who is not dc1's server asks it what a token may do, and remembers for five seconds; that it
@@ -402,16 +400,6 @@ class Guarded:
     def revoke(self) -> None:
         """Delete it."""
         self._manage("DELETE", f"/v1/acl/token/{self._accessor}")
-
-    def stop(self) -> None:
-        for agent in self.agents:
-            agent.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @property
     def _accessor(self) -> str:
